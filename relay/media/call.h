@@ -1,0 +1,76 @@
+// A Call as one shard sees it: sans-IO. Datagrams and time go in, verdicts come out.
+//
+// Owned by one shard and used by its thread alone. receive() neither allocates, locks, throws, logs nor reads a
+// clock; update() and the constructor may allocate. A stream's index is its place in the call's table, fixed while
+// the stream lives; a removed stream leaves a hole that a later one may take.
+//
+// Order of checks per datagram: classify by first byte (RFC 7983, 9443) -> source gate -> latch (RFC 7362) ->
+// count -> forward. RTCP on a multiplexed port (RFC 5761) goes out on the other side's RTCP socket where that side
+// does not multiplex, and the other way round.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "relay/base/bytes.h"
+#include "relay/base/endpoint.h"
+#include "relay/base/time.h"
+#include "relay/media/call_spec.h"
+#include "relay/media/verdict.h"
+
+namespace rtpool::media {
+
+// Local sockets of a stream; the port of `rtcp` is 0 where RTCP shares the RTP socket.
+struct StreamSockets {
+  LocalEndpoint rtp, rtcp;
+  AdvertisedEndpoint advertised_rtp, advertised_rtcp;
+};
+
+// How long learning lasts once it is open, and how long the setup time-outs are, are options of the engine.
+struct CallOptions {
+  Duration learning_window = std::chrono::seconds(10);
+};
+
+class Call {
+ public:
+  // `sockets[i]` belongs to `spec.streams[i]`. The specification has been validated (validate()).
+  Call(const CallSpec& spec, const std::vector<StreamSockets>& sockets, const CallOptions& options, Instant now);
+  ~Call();
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+
+  // Applies a newer specification; `sockets[i]` belongs to `spec.streams[i]` (unchanged for streams that stay).
+  // Learned endpoints, counters and SSRC state of streams that stay are kept.
+  void update(const CallSpec& spec, const std::vector<StreamSockets>& sockets, Instant now);
+
+  // The index of a stream, for receive(); nullopt when there is none of that id.
+  [[nodiscard]] std::optional<std::uint16_t> index_of(StreamId id) const;
+
+  // One datagram that came to the socket `component` of the stream at `stream`. `truncated`: it was longer than
+  // the buffer. A packet is counted as sent when its verdict says forward; send_failed() takes that back.
+  Verdict receive(std::uint16_t stream, ComponentKind component, Instant now, const RemoteEndpoint& source,
+                  Bytes datagram, bool truncated);
+
+  // The kernel refused a datagram of `bytes` that receive() had said to send from here.
+  void send_failed(std::uint16_t stream, ComponentKind component, std::size_t bytes);
+
+  // Whether the call's time is up. Cheap; called about once a second per call.
+  [[nodiscard]] std::optional<EndReason> expired(Instant now) const;
+
+  [[nodiscard]] CallState state(Instant now) const;
+  [[nodiscard]] const CallSpec& spec() const;
+  [[nodiscard]] const DropCounts& drops() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Whether the streams fit together: ids unique and valid, at most kMaxStreamsPerCall, forward_to names a stream of
+// the call, no remote address that a media target may not be (WIRE: unspecified, multicast, broadcast, link-local,
+// loopback unless the local address is loopback too). Returns what is wrong, in a sentence; empty when nothing is.
+std::string validate(const CallSpec& spec);
+
+}  // namespace rtpool::media

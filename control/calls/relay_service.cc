@@ -1,0 +1,250 @@
+#include "control/calls/relay_service.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "control/calls/relay_codec.h"
+#include "control/proto/relay.grpc.pb.h"
+
+namespace rtpool::control {
+namespace {
+
+constexpr int kMaxMessageBytes = 256 * 1024;
+constexpr std::size_t kMaxQueuedEvents = 4096;
+constexpr std::uint32_t kMaxListed = 100'000;
+
+grpc::StatusCode status_code(const ErrorCode& code) {
+  switch (static_cast<EngineErrc>(code.value())) {
+    case EngineErrc::unknown_call:
+      return grpc::StatusCode::NOT_FOUND;
+    case EngineErrc::stale_revision:
+      return grpc::StatusCode::ABORTED;
+    case EngineErrc::invalid_spec:
+    case EngineErrc::unknown_interface:
+      return grpc::StatusCode::INVALID_ARGUMENT;
+    case EngineErrc::out_of_ports:
+    case EngineErrc::too_many_calls:
+      return grpc::StatusCode::RESOURCE_EXHAUSTED;
+    case EngineErrc::bind_failed:
+    case EngineErrc::io_unavailable:
+    case EngineErrc::shutting_down:
+      return grpc::StatusCode::UNAVAILABLE;
+  }
+  return grpc::StatusCode::UNKNOWN;
+}
+
+// The engine's own code travels in the details, so that the controller gets it back as it was.
+grpc::Status to_status(const Error& error) {
+  return {status_code(error.code), error.detail, std::to_string(error.code.value())};
+}
+
+class Watcher;
+
+// Who watches for ended calls. Events reach every watcher; one that falls behind is cut off and watches anew.
+class Watchers {
+ public:
+  explicit Watchers(std::uint32_t limit) : limit_(limit) {}
+  bool add(Watcher* watcher);
+  void remove(Watcher* watcher);
+  void publish(const relay::v1::CallEnded& event);
+  void close();
+
+ private:
+  std::mutex mutex_;
+  std::set<Watcher*> watchers_;
+  std::uint32_t limit_;
+  bool closed_ = false;
+};
+
+class Watcher : public grpc::ServerWriteReactor<relay::v1::CallEnded> {
+ public:
+  explicit Watcher(Watchers& watchers) : watchers_(watchers) {
+    if (!watchers_.add(this)) end(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many watchers"));
+    // Headers at once: the controller knows from them that nothing is missed from now on.
+    StartSendInitialMetadata();
+  }
+
+  void push(const relay::v1::CallEnded& event) {
+    const std::lock_guard lock(mutex_);
+    if (finished_) return;
+    if (queue_.size() >= kMaxQueuedEvents) return finish(grpc::Status(grpc::StatusCode::DATA_LOSS, "too slow"));
+    queue_.push_back(event);
+    if (queue_.size() == 1) StartWrite(&queue_.front());
+  }
+
+  void end(const grpc::Status& status) {
+    const std::lock_guard lock(mutex_);
+    finish(status);
+  }
+
+  void OnWriteDone(bool ok) override {
+    const std::lock_guard lock(mutex_);
+    if (!ok) return finish(grpc::Status::CANCELLED);
+    queue_.pop_front();
+    if (!finished_ && !queue_.empty()) StartWrite(&queue_.front());
+  }
+  void OnCancel() override { end(grpc::Status::CANCELLED); }
+  void OnDone() override {
+    watchers_.remove(this);
+    delete this;
+  }
+
+ private:
+  void finish(const grpc::Status& status) {
+    if (finished_) return;
+    finished_ = true;
+    Finish(status);
+  }
+
+  Watchers& watchers_;
+  std::mutex mutex_;
+  std::deque<relay::v1::CallEnded> queue_;
+  bool finished_ = false;
+};
+
+bool Watchers::add(Watcher* watcher) {
+  const std::lock_guard lock(mutex_);
+  if (closed_ || watchers_.size() >= limit_) return false;
+  watchers_.insert(watcher);
+  return true;
+}
+
+void Watchers::remove(Watcher* watcher) {
+  const std::lock_guard lock(mutex_);
+  watchers_.erase(watcher);
+}
+
+void Watchers::publish(const relay::v1::CallEnded& event) {
+  const std::lock_guard lock(mutex_);
+  for (auto* watcher : watchers_) watcher->push(event);
+}
+
+void Watchers::close() {
+  const std::lock_guard lock(mutex_);
+  closed_ = true;
+  for (auto* watcher : watchers_) watcher->end(grpc::Status(grpc::StatusCode::UNAVAILABLE, "relay is stopping"));
+}
+
+class Service : public relay::v1::Relay::CallbackService {
+ public:
+  Service(const RelayServerOptions& options, Engine& engine)
+      : options_(options), engine_(engine), watchers_(options.max_watchers) {
+    engine_.set_on_ended([this](const CallEnded& ended) {
+      relay::v1::CallEnded event;
+      event.set_reason(encode(ended.reason));
+      encode(ended.state, *event.mutable_state());
+      watchers_.publish(event);
+    });
+  }
+
+  grpc::ServerUnaryReactor* Apply(grpc::CallbackServerContext* context, const relay::v1::ApplyRequest* request,
+                                  relay::v1::CallState* reply) override {
+    auto* reactor = context->DefaultReactor();
+    const std::uint64_t epoch = options_.epoch ? options_.epoch() : 0;
+    if (epoch != 0 && request->epoch() != 0 && request->epoch() != epoch) {
+      reactor->Finish({grpc::StatusCode::FAILED_PRECONDITION,
+                       "registered with epoch " + std::to_string(epoch) + ", asked with " +
+                           std::to_string(request->epoch())});
+      return reactor;
+    }
+    const auto spec = decode(request->spec());
+    if (!spec) {
+      reactor->Finish(to_status(spec.error()));
+      return reactor;
+    }
+    const auto state = engine_.apply(*spec);
+    if (state) encode(*state, *reply);
+    reactor->Finish(state ? grpc::Status::OK : to_status(state.error()));
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* Query(grpc::CallbackServerContext* context, const relay::v1::CallKey* request,
+                                  relay::v1::CallState* reply) override {
+    auto* reactor = context->DefaultReactor();
+    engine_.query(request->key(), answer_with(reactor, reply));
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* Remove(grpc::CallbackServerContext* context, const relay::v1::CallKey* request,
+                                   relay::v1::CallState* reply) override {
+    auto* reactor = context->DefaultReactor();
+    engine_.remove(request->key(), answer_with(reactor, reply));
+    return reactor;
+  }
+
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const relay::v1::ListRequest* request,
+                                 relay::v1::ListReply* reply) override {
+    for (auto& key : engine_.list(std::min(request->limit(), kMaxListed))) reply->add_keys(std::move(key));
+    reply->set_total(engine_.size());
+    auto* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+
+  grpc::ServerWriteReactor<relay::v1::CallEnded>* Watch(grpc::CallbackServerContext*,
+                                                        const relay::v1::WatchRequest*) override {
+    return new Watcher(watchers_);
+  }
+
+  void close() { watchers_.close(); }
+
+ private:
+  static Engine::StateCallback answer_with(grpc::ServerUnaryReactor* reactor, relay::v1::CallState* reply) {
+    return [reactor, reply](Result<media::CallState> state) {
+      if (state) encode(*state, *reply);
+      reactor->Finish(state ? grpc::Status::OK : to_status(state.error()));
+    };
+  }
+
+  RelayServerOptions options_;
+  Engine& engine_;
+  Watchers watchers_;
+};
+
+}  // namespace
+
+struct RelayServer::Impl {
+  Impl(const RelayServerOptions& options, Engine& engine) : service(options, engine) {}
+
+  Service service;
+  std::unique_ptr<grpc::Server> server;
+  int port = 0;
+};
+
+RelayServer::RelayServer() = default;
+
+Result<std::unique_ptr<RelayServer>> RelayServer::start(const RelayServerOptions& options, Engine& engine) {
+  std::unique_ptr<RelayServer> relay(new RelayServer());
+  relay->impl_ = std::make_unique<Impl>(options, engine);
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &relay->impl_->port);
+  // Without this a second relay would share the port silently and get half of the requests.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
+  builder.RegisterService(&relay->impl_->service);
+  relay->impl_->server = builder.BuildAndStart();
+  if (!relay->impl_->server || relay->impl_->port == 0) {
+    return Error(EngineErrc::bind_failed, "relay service can't listen on " + options.listen);
+  }
+  return relay;
+}
+
+RelayServer::~RelayServer() { stop(); }
+
+std::uint16_t RelayServer::port() const { return static_cast<std::uint16_t>(impl_->port); }
+
+void RelayServer::stop() {
+  if (!impl_ || !impl_->server) return;
+  impl_->service.close();
+  impl_->server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(500));
+  impl_->server->Wait();
+  impl_->server.reset();
+}
+
+}  // namespace rtpool::control

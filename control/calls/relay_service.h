@@ -1,0 +1,37 @@
+// The relay's gRPC service (control/proto/relay.proto) over its Engine. Requests run on gRPC's threads; the engine
+// takes them from any thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "relay/base/result.h"
+#include "relay/engine.h"
+
+namespace rtpool::control {
+
+struct RelayServerOptions {
+  std::string listen = "127.0.0.1:7410";    // HOST:PORT; port 0 takes a free one
+  std::function<std::uint64_t()> epoch;     // of the registration now in force; 0: not registered, any is taken
+  std::uint32_t max_watchers = 64;          // controllers that watch for ended calls
+};
+
+class RelayServer {
+ public:
+  // Registers itself as the engine's handler of ended calls. The engine outlives the server.
+  static Result<std::unique_ptr<RelayServer>> start(const RelayServerOptions& options, Engine& engine);
+  ~RelayServer();  // stop()
+
+  [[nodiscard]] std::uint16_t port() const;
+  // Ends the watches, refuses new requests, waits for those in work. Idempotent.
+  void stop();
+
+ private:
+  RelayServer();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace rtpool::control

@@ -17,7 +17,7 @@ endif()
 add_library(rtpool_options INTERFACE)
 target_include_directories(rtpool_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(rtpool_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
   -Wold-style-cast -Woverloaded-virtual -Werror -fno-omit-frame-pointer)
 target_link_libraries(rtpool_options INTERFACE Threads::Threads)
 # GCC 12 reports these two inside the standard library at -O2; both are known false alarms.

@@ -34,7 +34,7 @@ ErrorCode make_error_code(RelayErrc errc);
 class RelayGateway {
  public:
   using Done = std::function<void(Result<media::CallState>)>;
-  using Ended = std::function<void(const RelayRef& relay, const media::CallEnded& ended)>;
+  using Ended = std::function<void(const RelayRef& relay, const CallEnded& ended)>;
 
   virtual ~RelayGateway() = default;
   virtual void apply(const RelayRef& relay, const media::CallSpec& spec, Duration deadline, Done done) = 0;

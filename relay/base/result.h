@@ -16,6 +16,7 @@ struct Error {
   ErrorCode code;
   std::string detail;  // may be empty
 
+  Error() = default;  // no error; what result<T>::error() gives when there is a value
   Error(ErrorCode c, std::string d = {}) : code(c), detail(std::move(d)) {}  // NOLINT: implicit on purpose
   template <class Enum>
     requires boost::system::is_error_code_enum<Enum>::value

@@ -1,0 +1,51 @@
+// UDP sockets for media: bound to one address and port, not connected, owning their descriptor.
+//
+// Any thread. Nothing here reads or writes packets; that is packet_io.h's. Sockets are blocking on
+// purpose: io_uring would hand EAGAIN of a non-blocking socket back instead of waiting for the
+// datagram.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "relay/base/endpoint.h"
+#include "relay/base/result.h"
+#include "relay/io/errc.h"
+
+namespace rtpool::io {
+
+// What path MTU discovery may do to what we send (ip(7), IP_MTU_DISCOVER).
+enum class PathMtu : std::uint8_t {
+  kernel,  // the system's default: DF until a router says "too big", then fragments (right for
+           // video)
+  probe,   // always DF, never fragments: a little cheaper, but loses packets over small MTUs in
+           // silence
+};
+
+struct SocketOptions {
+  std::uint8_t tos = 0;  // IPv4 TOS, IPv6 traffic class
+  PathMtu path_mtu = PathMtu::kernel;
+  int receive_buffer_bytes = 0;  // SO_RCVBUF; 0: the system's default
+};
+
+class UdpSocket {
+ public:
+  UdpSocket() = default;
+  explicit UdpSocket(int fd) : fd_(fd) {}
+  ~UdpSocket();
+  UdpSocket(UdpSocket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  UdpSocket& operator=(UdpSocket&& other) noexcept;
+
+  // Port 0 takes any free port. IPv6 sockets never carry IPv4 (IPV6_V6ONLY).
+  static Result<UdpSocket> bind(const LocalEndpoint& local, const SocketOptions& options);
+
+  [[nodiscard]] bool valid() const { return fd_ >= 0; }
+  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] int release() { return std::exchange(fd_, -1); }
+  [[nodiscard]] LocalEndpoint local() const;
+
+ private:
+  int fd_ = -1;
+};
+
+}  // namespace rtpool::io

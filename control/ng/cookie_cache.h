@@ -13,11 +13,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 #include "relay/base/endpoint.h"
 #include "relay/base/time.h"
@@ -34,10 +32,9 @@ struct CookieCacheOptions {
 class CookieCache {
  public:
   enum class Outcome : std::uint8_t {
-    fresh,    // never seen: run it, then complete()
+    fresh,    // never seen: begin() it, run it, complete() it
     in_work,  // a copy of one that runs: it is answered with it
     reply,    // a copy of one that was answered: send `reply` again
-    full,     // no room: everything kept is in work
   };
   struct Lookup {
     Outcome outcome;
@@ -49,14 +46,19 @@ class CookieCache {
   CookieCache(const CookieCache&) = delete;
   CookieCache& operator=(const CookieCache&) = delete;
 
+  // Whether this is a copy of one that was begun. Keeps nothing of a fresh one, so that garbage
+  // can't fill the cache.
   Lookup lookup(Instant now, std::string_view cookie, const Endpoint& source);
 
-  // The reply to a fresh one. Returns how many times to send it: 1 and one for each copy that
-  // waited.
+  // Starts the work on a fresh one. False when there is no room: everything kept is in work.
+  [[nodiscard]] bool begin(Instant now, std::string_view cookie, const Endpoint& source);
+
+  // The reply to one that was begun. Returns how many times to send it: 1 and one for each copy
+  // that waited.
   std::uint32_t complete(Instant now, std::string_view cookie, const Endpoint& source,
                          std::shared_ptr<const std::string> reply);
 
-  // Drops what has outlived its retention; lookup() and complete() do so too.
+  // Drops what has outlived its retention; begin() and complete() do so too.
   void expire(Instant now);
 
   [[nodiscard]] std::size_t entries() const;

@@ -2,11 +2,11 @@
 // proxy wrote it (lists and strings, keys with `-` or space, numbers as strings, or all in one
 // `rtpp-flags` string, as newer Kamailio sends it). Pure: no thread, no I/O.
 //
-// Unknown keys, unknown flags and values that the peers ignore are ignored here too; `raw` keeps
-// the dictionary for what is not typed. A required key that is missing is an error with the peers'
-// own text. An address, interface name or tag that can't be used as meant is an error as well,
-// since media would go elsewhere than the proxy believes. It does not look into the SDP, and does
-// not know which interfaces or calls exist.
+// What the peers ignore is ignored here too, so that a configuration that works with them works
+// here: unknown keys and flags, an address that is none, a number out of range. `ignored` says
+// which, for the log, and `raw` keeps the dictionary for what is not typed. Errors are: a required
+// key that is missing (with the peers' own text), a string over its limit, control characters where
+// a name is due. It does not look into the SDP, and does not know which interfaces or calls exist.
 #pragma once
 
 #include <cstddef>
@@ -85,6 +85,7 @@ inline constexpr std::size_t kMaxTagBytes = 512;
 inline constexpr std::size_t kMaxSdpBytes = 65536;
 inline constexpr std::size_t kMaxWordBytes = 256;  // flags, interface names, labels, file names
 inline constexpr std::size_t kMaxMetadataBytes = 4096;
+inline constexpr std::size_t kMaxIgnored = 16;
 inline constexpr std::size_t kMaxFlags = 256;  // per list
 
 struct Request {
@@ -99,7 +100,8 @@ struct Request {
   FlagSet flags;    // `flags` list, e.g. has("trust-address")
   FlagSet replace;  // "origin", "session-connection", "session-name", ...
   std::optional<std::pair<std::string, std::string>>
-      direction;  // interface towards sender, towards recipient
+      direction;  // interface towards the sender and towards the recipient; either may be empty
+                  // (unsaid)
   IceMode ice = IceMode::unset;
   FlagSet rtcp_mux;                // "offer", "require", "demux", "accept", "reject"
   FlagSet sdes;                    // "off", "no-<suite>", ...
@@ -108,19 +110,20 @@ struct Request {
   std::string transport_protocol;  // canonical ("RTP/SAVPF"); empty: not given or not known
   std::optional<IpFamily> address_family;
   std::optional<IpAddress> media_address;
-  std::string label, from_label, to_label, set_label;
+  std::string label, to_label, set_label;
   std::string address;  // block media etc.: the party by its media address
   bool all = false;     // block media etc.: every party (`all`)
   CodecLists codec;
   std::optional<bool> record_call;
-  std::string metadata, recording_file, recording_dir, recording_path;
+  std::string metadata, recording_file, recording_dir;
   std::optional<std::uint8_t> tos;
   FlagSet supports;  // "load limit"
   std::optional<std::uint32_t> delete_delay_s;
   std::optional<std::uint32_t> limit;  // list
   std::uint32_t ptime_ms = 0;          // 0: not given
 
-  Value raw;  // the whole dictionary, SDP taken out
+  std::vector<std::string> ignored;  // "media-address: not an IP address"; at most kMaxIgnored
+  Value raw;                         // the whole dictionary, SDP taken out
 };
 
 // Parses body and frame into a Request. Errors: Errc; ng::error_reason() gives the text for the

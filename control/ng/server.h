@@ -55,7 +55,6 @@ struct ServerCounts {
   std::uint64_t without_cookie = 0;  // silence
   std::uint64_t malformed = 0;       // with a cookie, but no usable dictionary
   std::uint64_t refused = 0;         // the cookie cache is full of requests in work
-  std::uint64_t truncated = 0;       // longer than a datagram may be
   std::uint64_t not_answered = 0;    // the handler gave its Responder up
   std::uint64_t replies = 0;
   std::uint64_t reply_too_large = 0;
@@ -82,7 +81,8 @@ class Server {
   static Result<std::unique_ptr<Server>> start(boost::asio::io_context& context,
                                                const Endpoint& endpoint, Handler handler,
                                                ServerOptions options = {});
-  // Takes no more requests; Responders that are still out answer into the void.
+  // Destroy it on the io_context, or when that runs no more. Takes no more requests; Responders
+  // that are still out answer into the void. None may outlive the io_context.
   ~Server();
 
   [[nodiscard]] Endpoint local() const;       // with the port that was given for port 0

@@ -3,9 +3,9 @@
 //
 // Dictionaries keep the order in which their keys came or were set. Lookup is as tolerant as the
 // peers are: `-`, space and `_` are the same, and so are upper and lower case (`call-id`, `call
-// id`, `Call_ID`). When a message repeats a key, the first one counts and all are kept in
-// members(). Integers may come as decimal strings and strings as integers; integer() and text()
-// bridge the two.
+// id`, `Call_ID`). When a message repeats a key, the last one counts, as with the peers and most
+// JSON parsers, and all are kept in members(). Integers may come as decimal strings and strings as
+// integers; integer() and text() bridge the two.
 //
 // Building a reply:
 //   Value reply = Value::dictionary({{"result", "ok"}, {"created", 1700000000}});
@@ -36,6 +36,8 @@ struct Member;
 // Whether two keys or flag words are the same to the peers: `-`, space and `_` equal each other,
 // case does not count.
 bool same_word(std::string_view a, std::string_view b);
+// The one spelling that all the same words share: lower case, with `-`.
+std::string folded_word(std::string_view word);
 
 class Value {
  public:
@@ -78,7 +80,7 @@ class Value {
   [[nodiscard]] std::span<const Value> items() const;
   [[nodiscard]] std::span<const Member> members() const;
 
-  // The first member of that key (tolerant), or nullptr: also when this is no dictionary.
+  // The last member of that key (tolerant), or nullptr: also when this is no dictionary.
   [[nodiscard]] const Value* find(std::string_view key) const;
   [[nodiscard]] std::optional<std::string> find_text(std::string_view key) const;
   [[nodiscard]] std::optional<std::int64_t> find_integer(std::string_view key) const;
@@ -92,6 +94,9 @@ class Value {
   // Adds a member without looking for an equal key: for parsers, and for large dictionaries of
   // distinct keys.
   void append(std::string key, Value value);
+
+  // Removes every member of that key (tolerant). Whether there was one.
+  bool erase(std::string_view key);
 
   bool operator==(const Value& other) const;
 

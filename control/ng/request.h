@@ -99,9 +99,8 @@ struct Request {
   std::optional<IpAddress> received_from;
   FlagSet flags;    // `flags` list, e.g. has("trust-address")
   FlagSet replace;  // "origin", "session-connection", "session-name", ...
-  std::optional<std::pair<std::string, std::string>>
-      direction;  // interface towards the sender and towards the recipient; either may be empty
-                  // (unsaid)
+  // Interfaces towards the sender and towards the recipient; either may be empty (unsaid).
+  std::optional<std::pair<std::string, std::string>> direction;
   IceMode ice = IceMode::unset;
   FlagSet rtcp_mux;                // "offer", "require", "demux", "accept", "reject"
   FlagSet sdes;                    // "off", "no-<suite>", ...
@@ -120,7 +119,7 @@ struct Request {
   FlagSet supports;  // "load limit"
   std::optional<std::uint32_t> delete_delay_s;
   std::optional<std::uint32_t> limit;  // list
-  std::uint32_t ptime_ms = 0;          // 0: not given
+  std::optional<std::uint16_t> ptime_ms;
 
   std::vector<std::string> ignored;  // "media-address: not an IP address"; at most kMaxIgnored
   Value raw;                         // the whole dictionary, SDP taken out

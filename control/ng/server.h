@@ -43,6 +43,8 @@ class Responder {
   [[nodiscard]] bool answered() const { return state_ == nullptr; }
 
  private:
+  void give_up();
+
   std::unique_ptr<State> state_;
 };
 
@@ -75,6 +77,7 @@ struct ServerOptions {
 
 class Server {
  public:
+  struct Impl;
   using Handler = std::function<void(Request, Responder)>;
 
   // Binds at once. Errors name the endpoint that can't be bound.
@@ -89,7 +92,6 @@ class Server {
   [[nodiscard]] ServerCounts counts() const;  // any thread
 
  private:
-  struct Impl;
   explicit Server(std::shared_ptr<Impl> impl);
   std::shared_ptr<Impl> impl_;
 };

@@ -1,11 +1,11 @@
-// The controller's calls: NG requests in, replies out, relays told by whole specifications. Used by the control
-// thread alone; time comes with each request. Requests of one call are worked one after another; those of different
-// calls overlap while relays are asked.
+// The controller's calls: NG requests in, replies out, relays told by whole specifications. Used by
+// the control thread alone; time comes with each request. Requests of one call are worked one after
+// another; those of different calls overlap while relays are asked.
 //
-// An offer asks the pool for a relay and the relay for ports; a relay that does not answer within its deadline is
-// reported and the next one is asked, within the same offer. Every request is answered within `reply_deadline`.
-// It opens no sockets, reads no clock and knows no gRPC: relays are reached through a RelayGateway, the pool through
-// a RelaySelector.
+// An offer asks the pool for a relay and the relay for ports; a relay that does not answer within
+// its deadline is reported and the next one is asked, within the same offer. Every request is
+// answered within `reply_deadline`. It opens no sockets, reads no clock and knows no gRPC: relays
+// are reached through a RelayGateway, the pool through a RelaySelector.
 #pragma once
 
 #include <cstdint>
@@ -39,15 +39,15 @@ class RelaySelector {
 enum class LogLevel : std::uint8_t { debug, info, warn, error };
 
 struct CallManagerOptions {
-  std::string pool = "media";                          // for messages only
-  Duration relay_deadline = std::chrono::milliseconds(80);    // for one relay's answer
-  Duration reply_deadline = std::chrono::milliseconds(240);   // for the proxy's
-  Duration setup_timeout = std::chrono::seconds(60);   // offer never answered
-  Duration media_timeout = std::chrono::seconds(60);   // no packet of any party
+  std::string pool = "media";                                // for messages only
+  Duration relay_deadline = std::chrono::milliseconds(80);   // for one relay's answer
+  Duration reply_deadline = std::chrono::milliseconds(240);  // for the proxy's
+  Duration setup_timeout = std::chrono::seconds(60);         // offer never answered
+  Duration media_timeout = std::chrono::seconds(60);         // no packet of any party
   Duration max_duration = std::chrono::hours(12);
   std::uint32_t max_calls = 100'000;
-  std::size_t max_pending = 16;                        // requests that wait for one call
-  std::uint8_t tos = 0;                                // of media sent, unless the request says otherwise
+  std::size_t max_pending = 16;  // requests that wait for one call
+  std::uint8_t tos = 0;          // of media sent, unless the request says otherwise
   // Fills a buffer with random bytes fit for secrets (ICE passwords).
   std::function<void(std::span<std::byte>)> secret_bytes;
   // One line for the operator; `call_id` may be empty.
@@ -55,10 +55,10 @@ struct CallManagerOptions {
 };
 
 struct CallManagerCounts {
-  std::uint64_t calls = 0;             // known now
+  std::uint64_t calls = 0;  // known now
   std::uint64_t created = 0, deleted = 0, timed_out = 0;
-  std::uint64_t relay_failovers = 0;   // offers that needed another relay than the first
-  std::uint64_t moved = 0;             // calls that a re-INVITE put on another relay
+  std::uint64_t relay_failovers = 0;  // offers that needed another relay than the first
+  std::uint64_t moved = 0;            // calls that a re-INVITE put on another relay
   std::uint64_t refused_no_relay = 0, refused_full = 0;
 };
 
@@ -73,7 +73,8 @@ class CallManager {
   void handle(const ng::Request& request, Instant now, WallTime wall, Reply reply);
   // A call ended on its relay by itself. Wire to RelayGateway::set_on_ended().
   void on_relay_ended(const RelayRef& relay, const CallEnded& ended);
-  // About once a second: delayed deletes, calls whose relay is gone for longer than its media time-out.
+  // About once a second: delayed deletes, calls whose relay is gone for longer than its media
+  // time-out.
   void tick(Instant now);
 
   [[nodiscard]] CallManagerCounts counts() const;

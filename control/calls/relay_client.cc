@@ -45,7 +45,8 @@ class RelayCategory final : public boost::system::error_category {
 Error from_status(const grpc::Status& status) {
   int engine_code = 0;
   const std::string& details = status.error_details();
-  const auto [end, error] = std::from_chars(details.data(), details.data() + details.size(), engine_code);
+  const auto [end, error] =
+      std::from_chars(details.data(), details.data() + details.size(), engine_code);
   if (error == std::errc{} && end == details.data() + details.size() &&
       engine_code >= static_cast<int>(EngineErrc::unknown_call) &&
       engine_code <= static_cast<int>(EngineErrc::shutting_down)) {
@@ -68,7 +69,7 @@ ErrorCode make_error_code(RelayErrc errc) {
 struct RelayClient::Impl : std::enable_shared_from_this<RelayClient::Impl> {
   struct Channel {
     std::unique_ptr<relay::v1::Relay::Stub> stub;
-    RelayRef relay;              // as last used
+    RelayRef relay;  // as last used
     bool watching = false;
     int watch_retries = 0;
     std::uint64_t last_used = 0;
@@ -133,14 +134,16 @@ class RelayClient::Impl::Watch : public grpc::ClientReadReactor<relay::v1::CallE
       boost::asio::post(impl_->io, [impl = impl_, address = address_,
                                     ended = CallEnded{decode(event_.reason()), std::move(*state)}] {
         const auto found = impl->channels.find(address);
-        if (found != impl->channels.end() && impl->on_ended) impl->on_ended(found->second.relay, ended);
+        if (found != impl->channels.end() && impl->on_ended)
+          impl->on_ended(found->second.relay, ended);
       });
     }
     StartRead(&event_);
   }
 
   void OnDone(const grpc::Status&) override {
-    boost::asio::post(impl_->io, [impl = impl_, address = address_] { impl->watch_ended(address); });
+    boost::asio::post(impl_->io,
+                      [impl = impl_, address = address_] { impl->watch_ended(address); });
     const auto impl = impl_;
     impl->rpc_ended(this);
     delete this;
@@ -174,9 +177,9 @@ RelayClient::Impl::Channel& RelayClient::Impl::channel(const RelayRef& relay) {
 }
 
 void RelayClient::Impl::forget_oldest() {
-  const auto oldest = std::min_element(channels.begin(), channels.end(), [](const auto& a, const auto& b) {
-    return a.second.last_used < b.second.last_used;
-  });
+  const auto oldest = std::min_element(
+      channels.begin(), channels.end(),
+      [](const auto& a, const auto& b) { return a.second.last_used < b.second.last_used; });
   channels.erase(oldest);
 }
 
@@ -199,19 +202,21 @@ void RelayClient::Impl::watch_ended(const std::string& address) {
 
 void RelayClient::Impl::rewatch_later(const std::string& address) {
   auto timer = std::make_shared<boost::asio::steady_timer>(io, kWatchRetry);
-  timer->async_wait([self = shared_from_this(), timer, address](const boost::system::error_code& error) {
-    const auto entry = self->channels.find(address);
-    if (error || entry == self->channels.end() || entry->second.watching) return;
-    {
-      const std::lock_guard lock(self->mutex);
-      if (self->stopping) return;
-    }
-    self->start_watch(address);
-  });
+  timer->async_wait(
+      [self = shared_from_this(), timer, address](const boost::system::error_code& error) {
+        const auto entry = self->channels.find(address);
+        if (error || entry == self->channels.end() || entry->second.watching) return;
+        {
+          const std::lock_guard lock(self->mutex);
+          if (self->stopping) return;
+        }
+        self->start_watch(address);
+      });
 }
 
 template <class Request, class Start>
-void RelayClient::Impl::call(const RelayRef& relay, Request request, Duration deadline, Done done, Start start) {
+void RelayClient::Impl::call(const RelayRef& relay, Request request, Duration deadline, Done done,
+                             Start start) {
   struct Unary : Rpc {
     Request request;
     relay::v1::CallState reply;
@@ -220,8 +225,9 @@ void RelayClient::Impl::call(const RelayRef& relay, Request request, Duration de
   auto* rpc = new Unary;  // gRPC holds it until its callback, which deletes it
   rpc->request = std::move(request);
   rpc->done = std::move(done);
-  rpc->context.set_deadline(std::chrono::system_clock::now() +
-                            std::chrono::duration_cast<std::chrono::system_clock::duration>(deadline));
+  rpc->context.set_deadline(
+      std::chrono::system_clock::now() +
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(deadline));
   auto& stub = *channel(relay).stub;
   rpc_started(rpc);
   start(*stub.async(), &rpc->context, &rpc->request, &rpc->reply,
@@ -232,7 +238,9 @@ void RelayClient::Impl::call(const RelayRef& relay, Request request, Duration de
           } else {
             result = decode(rpc->reply, self->now());
           }
-          boost::asio::post(self->io, [done = std::move(rpc->done), result = std::move(result)] { done(result); });
+          boost::asio::post(self->io, [done = std::move(rpc->done), result = std::move(result)] {
+            done(result);
+          });
           self->rpc_ended(rpc);
           delete rpc;
         });
@@ -241,11 +249,16 @@ void RelayClient::Impl::call(const RelayRef& relay, Request request, Duration de
 RelayClient::RelayClient(boost::asio::io_context& io, std::function<Instant()> now)
     : impl_(std::make_shared<Impl>(io, std::move(now))) {}
 
-RelayClient::~RelayClient() { stop(); }
+RelayClient::~RelayClient() {
+  stop();
+}
 
-void RelayClient::set_on_ended(Ended handler) { impl_->on_ended = std::move(handler); }
+void RelayClient::set_on_ended(Ended handler) {
+  impl_->on_ended = std::move(handler);
+}
 
-void RelayClient::apply(const RelayRef& relay, const media::CallSpec& spec, Duration deadline, Done done) {
+void RelayClient::apply(const RelayRef& relay, const media::CallSpec& spec, Duration deadline,
+                        Done done) {
   relay::v1::ApplyRequest request;
   request.set_epoch(relay.epoch);
   encode(spec, *request.mutable_spec());
@@ -253,14 +266,16 @@ void RelayClient::apply(const RelayRef& relay, const media::CallSpec& spec, Dura
               [](auto& stub, auto... arguments) { stub.Apply(std::move(arguments)...); });
 }
 
-void RelayClient::query(const RelayRef& relay, const std::string& key, Duration deadline, Done done) {
+void RelayClient::query(const RelayRef& relay, const std::string& key, Duration deadline,
+                        Done done) {
   relay::v1::CallKey request;
   request.set_key(key);
   impl_->call(relay, std::move(request), deadline, std::move(done),
               [](auto& stub, auto... arguments) { stub.Query(std::move(arguments)...); });
 }
 
-void RelayClient::remove(const RelayRef& relay, const std::string& key, Duration deadline, Done done) {
+void RelayClient::remove(const RelayRef& relay, const std::string& key, Duration deadline,
+                         Done done) {
   relay::v1::CallKey request;
   request.set_key(key);
   impl_->call(relay, std::move(request), deadline, std::move(done),

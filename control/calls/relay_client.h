@@ -1,7 +1,9 @@
-// RelayGateway over gRPC. Used from the control thread (the io_context's) alone; results come back on it.
+// RelayGateway over gRPC. Used from the control thread (the io_context's) alone; results come back
+// on it.
 //
-// One channel for each relay address, opened on first use and closed when unused for long; on it one watch for
-// calls that ended by themselves. A request on a broken channel fails at once rather than wait for it to mend.
+// One channel for each relay address, opened on first use and closed when unused for long; on it
+// one watch for calls that ended by themselves. A request on a broken channel fails at once rather
+// than wait for it to mend.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -19,12 +21,14 @@ class RelayClient final : public RelayGateway {
   RelayClient(boost::asio::io_context& io, std::function<Instant()> now);
   ~RelayClient() override;  // stop()
 
-  void apply(const RelayRef& relay, const media::CallSpec& spec, Duration deadline, Done done) override;
+  void apply(const RelayRef& relay, const media::CallSpec& spec, Duration deadline,
+             Done done) override;
   void query(const RelayRef& relay, const std::string& key, Duration deadline, Done done) override;
   void remove(const RelayRef& relay, const std::string& key, Duration deadline, Done done) override;
   void set_on_ended(Ended handler) override;
 
-  // Cancels what is under way; its results no longer come. Blocks until gRPC has let go, some milliseconds.
+  // Cancels what is under way; its results no longer come. Blocks until gRPC has let go, some
+  // milliseconds.
   void stop();
 
  private:

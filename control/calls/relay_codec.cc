@@ -15,7 +15,9 @@ constexpr std::size_t kMaxNameBytes = 256;
 constexpr std::int64_t kNeverMs = -1;
 constexpr std::uint64_t kMaxDurationMs = 366ULL * 24 * 3600 * 1000;
 
-Error bad(std::string what) { return {EngineErrc::invalid_spec, std::move(what)}; }
+Error bad(std::string what) {
+  return {EngineErrc::invalid_spec, std::move(what)};
+}
 
 void encode_address(const IpAddress& address, std::string& out) {
   out.assign(reinterpret_cast<const char*>(address.octets.data()), address.is_v4() ? 4 : 16);
@@ -42,10 +44,12 @@ std::optional<Kind> decode_endpoint(const relay::v1::Endpoint& in) {
 }
 
 // An endpoint that may be absent: an empty message is none; a bad one is an error.
-Result<std::optional<RemoteEndpoint>> decode_remote(bool present, const relay::v1::Endpoint& in, const char* field) {
+Result<std::optional<RemoteEndpoint>> decode_remote(bool present, const relay::v1::Endpoint& in,
+                                                    const char* field) {
   if (!present) return std::optional<RemoteEndpoint>{};
   auto endpoint = decode_endpoint<RemoteEndpoint>(in);
-  if (!endpoint) return bad(std::string(field) + ": an address has 4 or 16 octets and a port 16 bits");
+  if (!endpoint)
+    return bad(std::string(field) + ": an address has 4 or 16 octets and a port 16 bits");
   return endpoint;
 }
 
@@ -55,7 +59,8 @@ Result<Duration> decode_timeout(std::uint64_t ms, const char* field) {
 }
 
 std::uint64_t to_ms(Duration duration) {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
 }
 
 std::int64_t age_ms(Instant then, Instant now) {
@@ -64,12 +69,15 @@ std::int64_t age_ms(Instant then, Instant now) {
 }
 
 Instant from_age(std::int64_t age, Instant now) {
-  return age < 0 ? Instant{} : now - std::chrono::milliseconds(std::min(age, std::int64_t(kMaxDurationMs)));
+  return age < 0 ? Instant{}
+                 : now - std::chrono::milliseconds(std::min(age, std::int64_t(kMaxDurationMs)));
 }
 
 Result<media::IceSpec> decode_ice(const relay::v1::Ice& in) {
-  for (const auto* text : {&in.local_ufrag(), &in.local_pwd(), &in.remote_ufrag(), &in.remote_pwd()}) {
-    if (text->size() > kMaxNameBytes) return bad("ice: a user fragment or password has at most 256 characters");
+  for (const auto* text :
+       {&in.local_ufrag(), &in.local_pwd(), &in.remote_ufrag(), &in.remote_pwd()}) {
+    if (text->size() > kMaxNameBytes)
+      return bad("ice: a user fragment or password has at most 256 characters");
   }
   return media::IceSpec{in.local_ufrag(), in.local_pwd(), in.remote_ufrag(), in.remote_pwd()};
 }
@@ -88,6 +96,7 @@ void encode_stream(const media::StreamSpec& spec, relay::v1::StreamSpec& out) {
   out.set_learn_epoch(spec.learn_epoch);
   out.set_pass_dtls(spec.pass_dtls);
   out.set_tos(spec.tos);
+  out.set_opaque(spec.opaque);
   if (spec.ice) {
     auto& ice = *out.mutable_ice();
     ice.set_local_ufrag(spec.ice->local_ufrag);
@@ -100,7 +109,8 @@ void encode_stream(const media::StreamSpec& spec, relay::v1::StreamSpec& out) {
 Result<media::StreamSpec> decode_stream(const relay::v1::StreamSpec& in) {
   if (in.interface().size() > kMaxNameBytes) return bad("interface: at most 256 characters");
   if (in.tos() > 255) return bad("tos: 0 to 255");
-  if (in.latch() < relay::v1::LEARN || in.latch() > relay::v1::ANY) return bad("latch: unknown policy");
+  if (in.latch() < relay::v1::LEARN || in.latch() > relay::v1::ANY)
+    return bad("latch: unknown policy");
   media::StreamSpec spec;
   spec.id = media::StreamId{in.id()};
   spec.interface = in.interface();
@@ -121,6 +131,7 @@ Result<media::StreamSpec> decode_stream(const relay::v1::StreamSpec& in) {
   spec.latch = static_cast<media::LatchPolicy>(in.latch());
   spec.learn_epoch = in.learn_epoch();
   spec.pass_dtls = in.pass_dtls();
+  spec.opaque = in.opaque();
   spec.tos = static_cast<std::uint8_t>(in.tos());
   if (in.has_ice()) {
     auto ice = decode_ice(in.ice());
@@ -135,9 +146,12 @@ void encode_counts(const media::PacketCounts& counts, relay::v1::Counts& out) {
   out.set_bytes(counts.bytes);
 }
 
-media::PacketCounts decode_counts(const relay::v1::Counts& in) { return {in.packets(), in.bytes()}; }
+media::PacketCounts decode_counts(const relay::v1::Counts& in) {
+  return {in.packets(), in.bytes()};
+}
 
-void encode_component(const media::ComponentState& state, Instant now, relay::v1::ComponentState& out) {
+void encode_component(const media::ComponentState& state, Instant now,
+                      relay::v1::ComponentState& out) {
   encode_endpoint(state.local, *out.mutable_local());
   encode_endpoint(state.advertised, *out.mutable_advertised());
   if (state.remote) encode_endpoint(*state.remote, *out.mutable_remote());
@@ -148,7 +162,8 @@ void encode_component(const media::ComponentState& state, Instant now, relay::v1
   out.set_last_packet_age_ms(age_ms(state.last_packet, now));
 }
 
-std::optional<media::ComponentState> decode_component(const relay::v1::ComponentState& in, Instant now) {
+std::optional<media::ComponentState> decode_component(const relay::v1::ComponentState& in,
+                                                      Instant now) {
   const auto local = decode_endpoint<LocalEndpoint>(in.local());
   const auto advertised = decode_endpoint<AdvertisedEndpoint>(in.advertised());
   if (!local || !advertised) return std::nullopt;
@@ -224,7 +239,8 @@ Result<media::CallSpec> decode(const relay::v1::CallSpec& in) {
   }
   for (const auto& stream : in.streams()) {
     auto decoded = decode_stream(stream);
-    if (!decoded) return bad("stream " + std::to_string(stream.id()) + ": " + decoded.error().detail);
+    if (!decoded)
+      return bad("stream " + std::to_string(stream.id()) + ": " + decoded.error().detail);
     spec.streams.push_back(std::move(*decoded));
   }
   return spec;
@@ -254,7 +270,8 @@ Result<media::CallState> decode(const relay::v1::CallState& in, Instant now) {
     const auto rtp = decode_component(stream.rtp(), now);
     const auto rtcp = decode_component(stream.rtcp(), now);
     if (!rtp || !rtcp) return bad("stream " + std::to_string(stream.id()) + ": endpoint malformed");
-    media::StreamState decoded{.id = media::StreamId{stream.id()}, .rtp = *rtp, .rtcp = *rtcp, .ssrcs = {}};
+    media::StreamState decoded{
+        .id = media::StreamId{stream.id()}, .rtp = *rtp, .rtcp = *rtcp, .ssrcs = {}};
     for (const auto& ssrc : stream.ssrcs()) decoded.ssrcs.push_back(decode_ssrc(ssrc, now));
     state.streams.push_back(std::move(decoded));
   }
@@ -264,10 +281,13 @@ Result<media::CallState> decode(const relay::v1::CallState& in, Instant now) {
   return state;
 }
 
-relay::v1::EndReason encode(media::EndReason reason) { return static_cast<relay::v1::EndReason>(reason); }
+relay::v1::EndReason encode(media::EndReason reason) {
+  return static_cast<relay::v1::EndReason>(reason);
+}
 
 media::EndReason decode(relay::v1::EndReason reason) {
-  return relay::v1::EndReason_IsValid(reason) ? static_cast<media::EndReason>(reason) : media::EndReason::shutdown;
+  return relay::v1::EndReason_IsValid(reason) ? static_cast<media::EndReason>(reason)
+                                              : media::EndReason::shutdown;
 }
 
 }  // namespace rtpool::control

@@ -10,8 +10,9 @@
 namespace rtpool::control {
 
 void encode(const media::CallSpec& spec, relay::v1::CallSpec& out);
-// Refuses what no CallSpec can hold (address lengths, ports, enum values, too many streams, long strings) with a
-// sentence that names the field. Whether the streams fit together is media::validate()'s to say.
+// Refuses what no CallSpec can hold (address lengths, ports, enum values, too many streams, long
+// strings) with a sentence that names the field. Whether the streams fit together is
+// media::validate()'s to say.
 Result<media::CallSpec> decode(const relay::v1::CallSpec& in);
 
 void encode(const media::CallState& state, relay::v1::CallState& out);

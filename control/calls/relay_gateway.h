@@ -1,5 +1,5 @@
-// How the call manager reaches relays: asynchronous, with a deadline for every request, results on the control
-// thread. relay_client.h is the one over gRPC; tests bring relays of their own.
+// How the call manager reaches relays: asynchronous, with a deadline for every request, results on
+// the control thread. relay_client.h is the one over gRPC; tests bring relays of their own.
 #pragma once
 
 #include <cstdint>
@@ -37,9 +37,12 @@ class RelayGateway {
   using Ended = std::function<void(const RelayRef& relay, const CallEnded& ended)>;
 
   virtual ~RelayGateway() = default;
-  virtual void apply(const RelayRef& relay, const media::CallSpec& spec, Duration deadline, Done done) = 0;
-  virtual void query(const RelayRef& relay, const std::string& key, Duration deadline, Done done) = 0;
-  virtual void remove(const RelayRef& relay, const std::string& key, Duration deadline, Done done) = 0;
+  virtual void apply(const RelayRef& relay, const media::CallSpec& spec, Duration deadline,
+                     Done done) = 0;
+  virtual void query(const RelayRef& relay, const std::string& key, Duration deadline,
+                     Done done) = 0;
+  virtual void remove(const RelayRef& relay, const std::string& key, Duration deadline,
+                      Done done) = 0;
   // Calls that ended by themselves on any relay used so far; also calls of other controllers.
   virtual void set_on_ended(Ended handler) = 0;
 };

@@ -46,7 +46,8 @@ grpc::Status to_status(const Error& error) {
 
 class Watcher;
 
-// Who watches for ended calls. Events reach every watcher; one that falls behind is cut off and watches anew.
+// Who watches for ended calls. Events reach every watcher; one that falls behind is cut off and
+// watches anew.
 class Watchers {
  public:
   explicit Watchers(std::uint32_t limit) : limit_(limit) {}
@@ -65,7 +66,8 @@ class Watchers {
 class Watcher : public grpc::ServerWriteReactor<relay::v1::CallEnded> {
  public:
   explicit Watcher(Watchers& watchers) : watchers_(watchers) {
-    if (!watchers_.add(this)) end(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many watchers"));
+    if (!watchers_.add(this))
+      end(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many watchers"));
     // Headers at once: the controller knows from them that nothing is missed from now on.
     StartSendInitialMetadata();
   }
@@ -73,7 +75,8 @@ class Watcher : public grpc::ServerWriteReactor<relay::v1::CallEnded> {
   void push(const relay::v1::CallEnded& event) {
     const std::lock_guard lock(mutex_);
     if (finished_) return;
-    if (queue_.size() >= kMaxQueuedEvents) return finish(grpc::Status(grpc::StatusCode::DATA_LOSS, "too slow"));
+    if (queue_.size() >= kMaxQueuedEvents)
+      return finish(grpc::Status(grpc::StatusCode::DATA_LOSS, "too slow"));
     queue_.push_back(event);
     if (queue_.size() == 1) StartWrite(&queue_.front());
   }
@@ -128,7 +131,8 @@ void Watchers::publish(const relay::v1::CallEnded& event) {
 void Watchers::close() {
   const std::lock_guard lock(mutex_);
   closed_ = true;
-  for (auto* watcher : watchers_) watcher->end(grpc::Status(grpc::StatusCode::UNAVAILABLE, "relay is stopping"));
+  for (auto* watcher : watchers_)
+    watcher->end(grpc::Status(grpc::StatusCode::UNAVAILABLE, "relay is stopping"));
 }
 
 class Service : public relay::v1::Relay::CallbackService {
@@ -143,7 +147,8 @@ class Service : public relay::v1::Relay::CallbackService {
     });
   }
 
-  grpc::ServerUnaryReactor* Apply(grpc::CallbackServerContext* context, const relay::v1::ApplyRequest* request,
+  grpc::ServerUnaryReactor* Apply(grpc::CallbackServerContext* context,
+                                  const relay::v1::ApplyRequest* request,
                                   relay::v1::CallState* reply) override {
     auto* reactor = context->DefaultReactor();
     const std::uint64_t epoch = options_.epoch ? options_.epoch() : 0;
@@ -164,23 +169,27 @@ class Service : public relay::v1::Relay::CallbackService {
     return reactor;
   }
 
-  grpc::ServerUnaryReactor* Query(grpc::CallbackServerContext* context, const relay::v1::CallKey* request,
+  grpc::ServerUnaryReactor* Query(grpc::CallbackServerContext* context,
+                                  const relay::v1::CallKey* request,
                                   relay::v1::CallState* reply) override {
     auto* reactor = context->DefaultReactor();
     engine_.query(request->key(), answer_with(reactor, reply));
     return reactor;
   }
 
-  grpc::ServerUnaryReactor* Remove(grpc::CallbackServerContext* context, const relay::v1::CallKey* request,
+  grpc::ServerUnaryReactor* Remove(grpc::CallbackServerContext* context,
+                                   const relay::v1::CallKey* request,
                                    relay::v1::CallState* reply) override {
     auto* reactor = context->DefaultReactor();
     engine_.remove(request->key(), answer_with(reactor, reply));
     return reactor;
   }
 
-  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context, const relay::v1::ListRequest* request,
+  grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context,
+                                 const relay::v1::ListRequest* request,
                                  relay::v1::ListReply* reply) override {
-    for (auto& key : engine_.list(std::min(request->limit(), kMaxListed))) reply->add_keys(std::move(key));
+    for (auto& key : engine_.list(std::min(request->limit(), kMaxListed)))
+      reply->add_keys(std::move(key));
     reply->set_total(engine_.size());
     auto* reactor = context->DefaultReactor();
     reactor->Finish(grpc::Status::OK);
@@ -195,7 +204,8 @@ class Service : public relay::v1::Relay::CallbackService {
   void close() { watchers_.close(); }
 
  private:
-  static Engine::StateCallback answer_with(grpc::ServerUnaryReactor* reactor, relay::v1::CallState* reply) {
+  static Engine::StateCallback answer_with(grpc::ServerUnaryReactor* reactor,
+                                           relay::v1::CallState* reply) {
     return [reactor, reply](Result<media::CallState> state) {
       if (state) encode(*state, *reply);
       reactor->Finish(state ? grpc::Status::OK : to_status(state.error()));
@@ -219,7 +229,8 @@ struct RelayServer::Impl {
 
 RelayServer::RelayServer() = default;
 
-Result<std::unique_ptr<RelayServer>> RelayServer::start(const RelayServerOptions& options, Engine& engine) {
+Result<std::unique_ptr<RelayServer>> RelayServer::start(const RelayServerOptions& options,
+                                                        Engine& engine) {
   std::unique_ptr<RelayServer> relay(new RelayServer());
   relay->impl_ = std::make_unique<Impl>(options, engine);
   grpc::ServerBuilder builder;
@@ -235,9 +246,13 @@ Result<std::unique_ptr<RelayServer>> RelayServer::start(const RelayServerOptions
   return relay;
 }
 
-RelayServer::~RelayServer() { stop(); }
+RelayServer::~RelayServer() {
+  stop();
+}
 
-std::uint16_t RelayServer::port() const { return static_cast<std::uint16_t>(impl_->port); }
+std::uint16_t RelayServer::port() const {
+  return static_cast<std::uint16_t>(impl_->port);
+}
 
 void RelayServer::stop() {
   if (!impl_ || !impl_->server) return;

@@ -1,5 +1,5 @@
-// The relay's gRPC service (control/proto/relay.proto) over its Engine. Requests run on gRPC's threads; the engine
-// takes them from any thread.
+// The relay's gRPC service (control/proto/relay.proto) over its Engine. Requests run on gRPC's
+// threads; the engine takes them from any thread.
 #pragma once
 
 #include <cstdint>
@@ -13,15 +13,17 @@
 namespace rtpool::control {
 
 struct RelayServerOptions {
-  std::string listen = "127.0.0.1:7410";    // HOST:PORT; port 0 takes a free one
-  std::function<std::uint64_t()> epoch;     // of the registration now in force; 0: not registered, any is taken
-  std::uint32_t max_watchers = 64;          // controllers that watch for ended calls
+  std::string listen = "127.0.0.1:7410";  // HOST:PORT; port 0 takes a free one
+  std::function<std::uint64_t()>
+      epoch;  // of the registration now in force; 0: not registered, any is taken
+  std::uint32_t max_watchers = 64;  // controllers that watch for ended calls
 };
 
 class RelayServer {
  public:
   // Registers itself as the engine's handler of ended calls. The engine outlives the server.
-  static Result<std::unique_ptr<RelayServer>> start(const RelayServerOptions& options, Engine& engine);
+  static Result<std::unique_ptr<RelayServer>> start(const RelayServerOptions& options,
+                                                    Engine& engine);
   ~RelayServer();  // stop()
 
   [[nodiscard]] std::uint16_t port() const;

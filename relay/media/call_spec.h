@@ -46,6 +46,7 @@ struct StreamSpec {
   LatchPolicy latch = LatchPolicy::learn;
   std::uint32_t learn_epoch = 0;    // a change opens a new learning window (the party's address changed)
   bool pass_dtls = false;           // DTLS records pass between the parties (DTLS-SRTP end to end)
+  bool opaque = false;              // not RTP (T.38 UDPTL and the like): any datagram passes, unparsed
   std::uint8_t tos = 0;             // IPv4 TOS / IPv6 traffic class of what we send
   std::optional<IceSpec> ice;
 

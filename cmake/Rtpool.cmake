@@ -80,6 +80,10 @@ endfunction()
 # rtpool_fuzz(NAME SOURCE DEPS ...): with RTPOOL_FUZZ a libFuzzer binary; otherwise a program that runs
 # the committed corpus tests/fuzz/corpus/NAME through the same function as a test.
 function(rtpool_fuzz name source)
+  if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${source})
+    message(WARNING "fuzz target ${name} has no source ${source}")
+    return()
+  endif()
   cmake_parse_arguments(ARG "" "" "DEPS" ${ARGN})
   add_executable(${name} ${source})
   target_link_libraries(${name} PRIVATE rtpool_options ${ARG_DEPS})

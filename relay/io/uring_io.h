@@ -33,8 +33,6 @@ class UringIo final : public PacketIo {
  public:
   // IoErrc::unavailable with a sentence that says what is missing and what to do.
   static Result<std::unique_ptr<UringIo>> create(const UringOptions& options);
-  // Tries to set a ring up and tells what it would have; for checks at start, from any thread.
-  static Result<UringFeatures> probe();
   // Closes what is still attached, without waiting for packets in flight.
   ~UringIo() override;
 

@@ -1,0 +1,607 @@
+#include "relay/io/uring_io.h"
+
+#include <liburing.h>
+#include <netinet/in.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "relay/base/assert.h"
+
+namespace rtpool::io {
+namespace {
+
+constexpr unsigned kSubmissions = 1024;
+constexpr unsigned kCompletions = 16384;
+constexpr unsigned kMaxBatch = 512;  // completions handled before the first of them go out
+constexpr unsigned kGatherTarget =
+    256;  // completions that end a gathering wait early; see DEFER_TASKRUN below
+constexpr std::uint16_t kBufferGroup = 0;
+constexpr int kMaxFailuresInARow = 8;  // then the next attempt waits for tick()
+
+// Names that liburing 2.3 does not know yet (include/uapi/linux/io_uring.h).
+constexpr unsigned kFeatMinTimeout = 1U << 15;  // 6.12
+constexpr unsigned kFeatRwAttr = 1U << 16;  // 6.14, the first bit after 6.13's fixed-file change
+constexpr std::uint32_t kSocketSetsockopt = 3;  // SOCKET_URING_OP_SETSOCKOPT, 6.7
+
+// What a completion is about, packed into its user_data. The generation tells a slot's user from
+// the one before.
+enum class Kind : std::uint8_t { receive = 1, send, cancel, option, wake };
+
+struct Tag {
+  Kind kind{};
+  std::uint32_t generation = 0;  // 24 bits
+  std::uint32_t slot = 0;        // 20 bits
+  std::uint32_t bytes = 0;       // 16 bits
+};
+constexpr std::uint32_t kGenerationMask = 0xff'ffff;
+constexpr std::uint32_t kMaxSockets = 1U << 20;
+
+constexpr std::uint64_t pack(const Tag& tag) {
+  return static_cast<std::uint64_t>(tag.kind) << 60 |
+         static_cast<std::uint64_t>(tag.generation) << 36 |
+         static_cast<std::uint64_t>(tag.slot) << 16 | tag.bytes;
+}
+constexpr Tag unpack(std::uint64_t data) {
+  return {static_cast<Kind>(data >> 60), static_cast<std::uint32_t>(data >> 36) & kGenerationMask,
+          static_cast<std::uint32_t>(data >> 16) & (kMaxSockets - 1),
+          static_cast<std::uint32_t>(data & 0xffff)};
+}
+
+union SocketAddress {
+  sockaddr any;
+  sockaddr_in v4;
+  sockaddr_in6 v6;
+};
+
+std::uint16_t store_address(SocketAddress& out, const Endpoint& endpoint) {
+  if (endpoint.address.is_v4()) {
+    out.v4 = {};
+    out.v4.sin_family = AF_INET;
+    out.v4.sin_port = htons(endpoint.port);
+    std::memcpy(&out.v4.sin_addr, endpoint.address.octets.data(), 4);
+    return sizeof out.v4;
+  }
+  out.v6 = {};
+  out.v6.sin6_family = AF_INET6;
+  out.v6.sin6_port = htons(endpoint.port);
+  std::memcpy(&out.v6.sin6_addr, endpoint.address.octets.data(), 16);
+  return sizeof out.v6;
+}
+
+Error setup_error(int error) {
+  switch (error) {
+    case ENOSYS:
+      return {IoErrc::unavailable, "this kernel has none; Linux 6.1 or later is needed"};
+    case EPERM:
+    case EACCES:
+      return {IoErrc::unavailable,
+              "forbidden here, by the sysctl kernel.io_uring_disabled or by the container's "
+              "seccomp profile"};
+    case EINVAL:
+      return {IoErrc::unavailable, "this kernel's is too old; Linux 6.1 or later is needed"};
+    case ENOMEM: {
+      rlimit limit{};
+      getrlimit(RLIMIT_MEMLOCK, &limit);
+      return {IoErrc::unavailable, "no memory for its rings; RLIMIT_MEMLOCK is " +
+                                       std::to_string(limit.rlim_cur / 1024) + " KiB"};
+    }
+    case EMFILE:
+    case ENFILE:
+      return {IoErrc::out_of_descriptors, "while setting up io_uring"};
+    default:
+      return {IoErrc::unavailable, std::strerror(error)};
+  }
+}
+
+// Anonymous memory on page boundaries, as the kernel wants its rings.
+class Pages {
+ public:
+  Pages() = default;
+  ~Pages() {
+    if (data_ != nullptr) munmap(data_, size_);
+  }
+  Pages(const Pages&) = delete;
+  Pages& operator=(const Pages&) = delete;
+
+  bool map(std::size_t size) {
+    void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return false;
+    data_ = memory;
+    size_ = size;
+    return true;
+  }
+  [[nodiscard]] void* data() const { return data_; }
+
+ private:
+  void* data_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+}  // namespace
+
+struct UringIo::Impl {
+  struct Slot {
+    int fd = -1;  // kept only where the file is not a fixed one
+    std::uint32_t generation = 1;
+    bool used = false;
+    bool fixed = false;
+    bool armed = false;  // a multishot receive is in the kernel, or on its way there
+    bool closing = false;
+    int failures = 0;  // receptions that ended in an error, in a row
+  };
+  struct Waiting {
+    std::uint32_t slot;
+    std::uint32_t generation;
+  };
+
+  ~Impl();
+  Result<UringFeatures> set_up(const UringOptions& wanted);
+  Result<UringFeatures> set_up_buffers(const UringOptions& wanted);
+
+  io_uring_sqe* next_sqe();
+  void submit();
+  void target(io_uring_sqe* sqe, std::uint32_t index) const;
+  void arm(std::uint32_t index);
+  void arm_wake();
+  void arm_waiting(std::vector<Waiting>& list);
+  void close_slot(std::uint32_t index);
+  void give_back_buffers();
+  void wait(const Wait& wait);
+  void collect();
+  void on_receive(const io_uring_cqe& cqe, const Tag& tag);
+  void on_receive_ended(std::uint32_t index, int result);
+  void take_packet(const io_uring_cqe& cqe, const Tag& tag, std::uint16_t buffer);
+  [[nodiscard]] bool current(const Tag& tag) const {
+    return tag.slot < slots.size() && slots[tag.slot].used &&
+           slots[tag.slot].generation == tag.generation;
+  }
+  [[nodiscard]] std::byte* buffer(std::uint16_t id) const {
+    return static_cast<std::byte*>(buffer_pages.data()) + std::size_t{id} * buffer_bytes;
+  }
+
+  io_uring ring{};
+  bool ring_open = false;
+  UringFeatures features;
+  Pages buffer_pages, buffer_ring_pages;
+  io_uring_buf_ring* buffer_ring = nullptr;
+  std::uint32_t buffer_count = 0;
+  std::uint32_t buffer_bytes = 0;
+  msghdr shape{};  // what every receive asks for: a source address, no control data
+
+  std::vector<Slot> slots;
+  std::vector<std::uint32_t> free_slots;
+  std::vector<Waiting> to_arm;           // when buffers are back
+  std::vector<Waiting> to_retry;         // at the next tick
+  std::vector<SocketAddress> addresses;  // of the sends not yet submitted
+  std::size_t addresses_used = 0;
+
+  std::vector<Received> packets;
+  std::vector<SendFailure> failures;
+  std::vector<SocketSlot> closed, reported;
+  std::vector<std::uint16_t> used_buffers;
+  std::array<io_uring_cqe*, kMaxBatch> completions{};
+  PacketIoCounts counts;
+
+  int wake_fd = -1;
+  std::uint64_t wake_value = 0;
+  std::atomic<bool> wake_pending{false};
+  bool woken = false;
+};
+
+// ---- setting up --------------------------------------------------------------------------------
+
+UringIo::Impl::~Impl() {
+  if (ring_open) io_uring_queue_exit(&ring);
+  for (const Slot& slot : slots) {
+    if (slot.used && slot.fd >= 0) ::close(slot.fd);
+  }
+  if (wake_fd >= 0) ::close(wake_fd);
+}
+
+Result<UringFeatures> UringIo::Impl::set_up(const UringOptions& wanted) {
+  RTPOOL_ASSERT(wanted.sockets > 0 && wanted.sockets <= kMaxSockets);
+  io_uring_params params{};
+  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
+                 IORING_SETUP_CQSIZE;
+  params.cq_entries = kCompletions;
+  if (const int made = io_uring_queue_init_params(kSubmissions, &ring, &params); made < 0) {
+    return setup_error(-made);
+  }
+  ring_open = true;
+  if ((params.features & IORING_FEAT_EXT_ARG) == 0 ||
+      (params.features & IORING_FEAT_CQE_SKIP) == 0) {
+    return setup_error(EINVAL);
+  }
+  // A registered ring descriptor spares a look-up per call; going without is no loss of function.
+  io_uring_register_ring_fd(&ring);
+  features.min_wait = wanted.allow_min_wait && (params.features & kFeatMinTimeout) != 0;
+
+  // Before 6.13 a file leaves the fixed table only when every older request of the ring has ended,
+  // and ours never end: sockets would keep their ports. There each keeps its descriptor instead.
+  features.fixed_files = wanted.allow_fixed_files && (params.features & kFeatRwAttr) != 0;
+  if (features.fixed_files) {
+    if (const int made = io_uring_register_files_sparse(&ring, wanted.sockets); made < 0) {
+      return made == -EMFILE ? Error{IoErrc::out_of_descriptors, "RLIMIT_NOFILE must be at least " +
+                                                                     std::to_string(wanted.sockets)}
+                             : setup_error(-made);
+    }
+  }
+  wake_fd = eventfd(0, EFD_CLOEXEC);
+  if (wake_fd < 0) return setup_error(errno);
+
+  slots.resize(wanted.sockets);
+  free_slots.reserve(wanted.sockets);
+  for (std::uint32_t i = wanted.sockets; i > 0; --i) free_slots.push_back(i - 1);
+  to_arm.reserve(wanted.sockets + kMaxBatch);
+  to_retry.reserve(wanted.sockets + kMaxBatch);
+  closed.reserve(wanted.sockets);
+  reported.reserve(wanted.sockets);
+  addresses.resize(kSubmissions);
+  packets.reserve(kMaxBatch);
+  failures.reserve(kMaxBatch);
+  used_buffers.reserve(2 * kMaxBatch);
+  return set_up_buffers(wanted);
+}
+
+Result<UringFeatures> UringIo::Impl::set_up_buffers(const UringOptions& wanted) {
+  buffer_count = std::clamp<std::uint32_t>(std::bit_ceil(std::max(wanted.buffers, 2U)), 2, 32768);
+  buffer_bytes = std::max<std::uint32_t>(wanted.buffer_bytes, 128);
+  if (!buffer_pages.map(std::size_t{buffer_count} * buffer_bytes) ||
+      !buffer_ring_pages.map(buffer_count * sizeof(io_uring_buf))) {
+    return setup_error(ENOMEM);
+  }
+  buffer_ring = static_cast<io_uring_buf_ring*>(buffer_ring_pages.data());
+  io_uring_buf_reg registration{};
+  registration.ring_addr = reinterpret_cast<std::uintptr_t>(buffer_ring);
+  registration.ring_entries = buffer_count;
+  registration.bgid = kBufferGroup;
+  if (const int made = io_uring_register_buf_ring(&ring, &registration, 0); made < 0) {
+    return setup_error(-made);
+  }
+  io_uring_buf_ring_init(buffer_ring);
+  const int mask = io_uring_buf_ring_mask(buffer_count);
+  for (std::uint32_t i = 0; i < buffer_count; ++i) {
+    const auto id = static_cast<std::uint16_t>(i);
+    io_uring_buf_ring_add(buffer_ring, buffer(id), buffer_bytes, id, mask, static_cast<int>(i));
+  }
+  io_uring_buf_ring_advance(buffer_ring, static_cast<int>(buffer_count));
+  shape.msg_namelen = sizeof(sockaddr_in6);
+  arm_wake();
+  return features;
+}
+
+// ---- towards the kernel ------------------------------------------------------------------------
+
+io_uring_sqe* UringIo::Impl::next_sqe() {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring);
+  while (sqe == nullptr) {
+    submit();
+    sqe = io_uring_get_sqe(&ring);
+  }
+  return sqe;
+}
+
+void UringIo::Impl::submit() {
+  while (io_uring_sq_ready(&ring) > 0) {
+    const int done = io_uring_submit(&ring);
+    // The kernel is out of memory for requests, or was interrupted: nothing is lost, it is asked
+    // again.
+    if (done < 0)
+      RTPOOL_ASSERT(done == -EINTR || done == -EAGAIN || done == -EBUSY || done == -ENOMEM);
+  }
+  addresses_used = 0;
+}
+
+void UringIo::Impl::target(io_uring_sqe* sqe, std::uint32_t index) const {
+  const Slot& slot = slots[index];
+  if (slot.fixed) {
+    sqe->fd = static_cast<int>(index);
+    sqe->flags |= IOSQE_FIXED_FILE;
+  } else {
+    sqe->fd = slot.fd;
+  }
+}
+
+void UringIo::Impl::arm(std::uint32_t index) {
+  Slot& slot = slots[index];
+  RTPOOL_ASSERT(slot.used && !slot.armed && !slot.closing);
+  io_uring_sqe* sqe = next_sqe();
+  io_uring_prep_recvmsg_multishot(sqe, -1, &shape, 0);
+  target(sqe, index);
+  sqe->flags |= IOSQE_BUFFER_SELECT;
+  sqe->buf_group = kBufferGroup;
+  sqe->user_data = pack({.kind = Kind::receive, .generation = slot.generation, .slot = index});
+  slot.armed = true;
+}
+
+void UringIo::Impl::arm_wake() {
+  io_uring_sqe* sqe = next_sqe();
+  io_uring_prep_read(sqe, wake_fd, &wake_value, sizeof wake_value, 0);
+  sqe->user_data = pack({.kind = Kind::wake});
+}
+
+void UringIo::Impl::arm_waiting(std::vector<Waiting>& list) {
+  for (const Waiting& waiting : list) {
+    const Slot& slot = slots[waiting.slot];
+    if (slot.generation != waiting.generation || !slot.used || slot.armed || slot.closing) continue;
+    arm(waiting.slot);
+  }
+  list.clear();
+}
+
+void UringIo::Impl::close_slot(std::uint32_t index) {
+  Slot& slot = slots[index];
+  if (slot.fixed) {
+    const int none = -1;
+    io_uring_register_files_update(&ring, index, &none, 1);
+  } else {
+    ::close(slot.fd);
+  }
+  slot = Slot{.generation = (slot.generation + 1) & kGenerationMask};
+  closed.push_back({index});
+}
+
+void UringIo::Impl::give_back_buffers() {
+  if (used_buffers.empty()) return;
+  const int mask = io_uring_buf_ring_mask(buffer_count);
+  int offset = 0;
+  for (const std::uint16_t id : used_buffers) {
+    io_uring_buf_ring_add(buffer_ring, buffer(id), buffer_bytes, id, mask, offset++);
+  }
+  io_uring_buf_ring_advance(buffer_ring, offset);
+  used_buffers.clear();
+}
+
+// ---- from the kernel ---------------------------------------------------------------------------
+
+void UringIo::Impl::wait(const Wait& wait) {
+  if (io_uring_cq_ready(&ring) > 0) return;
+  const bool gather = wait.gather > Duration{};
+  // DEFER_TASKRUN runs max(20, min_complete) pieces of work per call, so a busy shard asks for
+  // many. More than one without a limit to the wait would let a quiet stream's packet lie: with
+  // min_wait the kernel returns after the window with what there is, without it the window is the
+  // time-out.
+  const unsigned min_complete = gather ? kGatherTarget : 1;
+  const Duration at_most =
+      gather && !features.min_wait ? std::min(wait.gather, wait.at_most) : wait.at_most;
+  __kernel_timespec timeout{};
+  timeout.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(at_most).count();
+  timeout.tv_nsec = (at_most % std::chrono::seconds(1)).count();
+  io_uring_getevents_arg argument{};
+  argument.ts = reinterpret_cast<std::uintptr_t>(&timeout);
+  if (gather && features.min_wait) {
+    argument.pad = static_cast<std::uint32_t>(
+        std::chrono::duration_cast<std::chrono::microseconds>(wait.gather).count());
+  }
+  unsigned flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+  if (ring.enter_ring_fd != ring.ring_fd) flags |= IORING_ENTER_REGISTERED_RING;
+  // A time-out or a signal ends the wait with an error that changes nothing: what has arrived is in
+  // the ring.
+  syscall(__NR_io_uring_enter, ring.enter_ring_fd, 0U, min_complete, flags, &argument,
+          sizeof argument);
+}
+
+void UringIo::Impl::collect() {
+  const unsigned count = io_uring_peek_batch_cqe(&ring, completions.data(), kMaxBatch);
+  for (unsigned i = 0; i < count; ++i) {
+    const io_uring_cqe& cqe = *completions[i];
+    const Tag tag = unpack(cqe.user_data);
+    switch (tag.kind) {
+      case Kind::receive:
+        on_receive(cqe, tag);
+        break;
+      case Kind::send:
+        if (cqe.res < 0 && current(tag)) failures.push_back({{tag.slot}, tag.bytes});
+        break;
+      case Kind::wake:
+        woken = true;
+        wake_pending.store(false);
+        arm_wake();
+        break;
+      case Kind::option:
+        if (cqe.res < 0) ++counts.soft_errors;
+        break;
+      case Kind::cancel:
+        break;  // the receive's own completion tells
+    }
+  }
+  io_uring_cq_advance(&ring, count);
+}
+
+void UringIo::Impl::on_receive(const io_uring_cqe& cqe, const Tag& tag) {
+  if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
+    const auto id = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
+    used_buffers.push_back(id);
+    if (cqe.res >= 0) take_packet(cqe, tag, id);
+  }
+  // Without this flag the multishot is over, whatever the result: an error, a want of buffers, a
+  // full completion ring, or no more than a datagram without payload.
+  if ((cqe.flags & IORING_CQE_F_MORE) == 0 && current(tag)) on_receive_ended(tag.slot, cqe.res);
+}
+
+void UringIo::Impl::take_packet(const io_uring_cqe& cqe, const Tag& tag, std::uint16_t id) {
+  if (!current(tag) || slots[tag.slot].closing) {
+    ++counts.late_packets;
+    return;
+  }
+  slots[tag.slot].failures = 0;
+  std::byte* data = buffer(id);
+  io_uring_recvmsg_out* out = io_uring_recvmsg_validate(data, cqe.res, &shape);
+  if (out == nullptr || out->namelen == 0) return;
+  const auto* payload = static_cast<const std::byte*>(io_uring_recvmsg_payload(out, &shape));
+  const std::size_t stored = io_uring_recvmsg_payload_length(out, cqe.res, &shape);
+  Received& packet = packets.emplace_back();
+  packet.socket = {tag.slot};
+  packet.truncated = (out->flags & MSG_TRUNC) != 0;
+  packet.source = RemoteEndpoint{
+      Endpoint::from_sockaddr(static_cast<const sockaddr*>(io_uring_recvmsg_name(out)))};
+  packet.datagram = {payload, stored};
+}
+
+void UringIo::Impl::on_receive_ended(std::uint32_t index, int result) {
+  Slot& slot = slots[index];
+  slot.armed = false;
+  if (slot.closing) {
+    close_slot(index);
+    return;
+  }
+  ++counts.receive_rearmed;
+  if (result == -ENOBUFS) {
+    ++counts.buffers_exhausted;
+  } else if (result < 0) {
+    ++counts.soft_errors;
+    ++slot.failures;
+  }
+  auto& list = slot.failures > kMaxFailuresInARow ? to_retry : to_arm;
+  list.push_back({index, slot.generation});
+}
+
+// ---- the seam ----------------------------------------------------------------------------------
+
+UringIo::UringIo(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+UringIo::~UringIo() = default;
+
+Result<std::unique_ptr<UringIo>> UringIo::create(const UringOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  if (auto made = impl->set_up(options); !made) return made.error();
+  return std::unique_ptr<UringIo>(new UringIo(std::move(impl)));
+}
+
+UringFeatures UringIo::features() const {
+  return impl_->features;
+}
+std::size_t UringIo::capacity() const {
+  return impl_->slots.size();
+}
+PacketIoCounts UringIo::counts() const {
+  return impl_->counts;
+}
+
+SocketSlot UringIo::attach(UdpSocket socket) {
+  RTPOOL_ASSERT(socket.valid() && !impl_->free_slots.empty());
+  const std::uint32_t index = impl_->free_slots.back();
+  impl_->free_slots.pop_back();
+  Impl::Slot& slot = impl_->slots[index];
+  slot.used = true;
+  const int fd = socket.fd();
+  if (impl_->features.fixed_files &&
+      io_uring_register_files_update(&impl_->ring, index, &fd, 1) == 1) {
+    slot.fixed = true;  // the table holds the socket now; the descriptor goes with `socket`
+  } else {
+    slot.fd = socket.release();
+  }
+  impl_->arm(index);
+  // The SQE must have resolved its file before the descriptor is closed only where it names the
+  // descriptor, and there the descriptor stays.
+  return {index};
+}
+
+void UringIo::detach(SocketSlot socket) {
+  RTPOOL_ASSERT(socket.index < impl_->slots.size());
+  Impl::Slot& slot = impl_->slots[socket.index];
+  RTPOOL_ASSERT(slot.used && !slot.closing);
+  slot.closing = true;
+  if (!slot.armed) {
+    impl_->submit();  // sends that name this socket
+    impl_->close_slot(socket.index);
+    return;
+  }
+  const Tag receive{.kind = Kind::receive, .generation = slot.generation, .slot = socket.index};
+  io_uring_sqe* sqe = impl_->next_sqe();
+  io_uring_prep_cancel64(sqe, pack(receive), 0);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  sqe->user_data =
+      pack({.kind = Kind::cancel, .generation = slot.generation, .slot = socket.index});
+}
+
+void UringIo::set_tos(SocketSlot socket, IpFamily family, std::uint8_t tos) {
+  // The kernel reads the value when the request runs, inside submit().
+  const int value = tos;
+  const bool v4 = family == IpFamily::v4;
+  const int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
+  const int name = v4 ? IP_TOS : IPV6_TCLASS;
+  const Impl::Slot& slot = impl_->slots[socket.index];
+  if (!slot.fixed) {
+    if (setsockopt(slot.fd, level, name, &value, sizeof value) != 0) ++impl_->counts.soft_errors;
+    return;
+  }
+  io_uring_sqe* sqe = impl_->next_sqe();
+  io_uring_prep_rw(IORING_OP_URING_CMD, sqe, 0, nullptr, 0, 0);
+  impl_->target(sqe, socket.index);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  sqe->cmd_op = kSocketSetsockopt;
+  // Where the kernel looks for level, optname, optlen and optval
+  // (include/uapi/linux/io_uring.h, 6.7).
+  sqe->addr = static_cast<std::uint32_t>(level) | static_cast<std::uint64_t>(name) << 32;
+  sqe->file_index = sizeof value;
+  sqe->addr3 = reinterpret_cast<std::uintptr_t>(&value);
+  sqe->user_data =
+      pack({.kind = Kind::option, .generation = slot.generation, .slot = socket.index});
+  impl_->submit();
+}
+
+Batch UringIo::receive(const Wait& wait) {
+  Impl& io = *impl_;
+  flush();
+  io.give_back_buffers();
+  // A slot that was reported closed may serve again; its ports have new users from now on.
+  for (const SocketSlot slot : io.reported) io.free_slots.push_back(slot.index);
+  io.reported.clear();
+  io.packets.clear();
+  io.failures.clear();
+  io.woken = false;
+  io.arm_waiting(io.to_arm);
+  io.submit();
+  io.wait(io.closed.empty() ? wait : Wait{});
+  io.collect();
+  std::swap(io.reported, io.closed);
+  return {io.packets, io.failures, io.reported, io.woken};
+}
+
+void UringIo::send(SocketSlot from, const RemoteEndpoint& to, Bytes payload) {
+  RTPOOL_ASSERT(payload.size() <= 0xffff);
+  io_uring_sqe* sqe = impl_->next_sqe();
+  RTPOOL_ASSERT(impl_->addresses_used < impl_->addresses.size());
+  SocketAddress& address = impl_->addresses[impl_->addresses_used++];
+  const std::uint16_t length = store_address(address, to);
+  // DONTWAIT: the send is done, or refused, inside submit(), and its buffer is free again.
+  io_uring_prep_send(sqe, -1, payload.data(), payload.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  io_uring_prep_send_set_addr(sqe, &address.any, length);
+  impl_->target(sqe, from.index);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  sqe->user_data = pack({.kind = Kind::send,
+                         .generation = impl_->slots[from.index].generation,
+                         .slot = from.index,
+                         .bytes = static_cast<std::uint32_t>(payload.size())});
+}
+
+void UringIo::flush() {
+  impl_->submit();
+}
+
+void UringIo::tick() {
+  impl_->arm_waiting(impl_->to_retry);
+}
+
+void UringIo::wake() {
+  // One write is enough until the owner has seen it; it clears the mark before it looks at what it
+  // was woken for.
+  if (impl_->wake_pending.exchange(true)) return;
+  const std::uint64_t one = 1;
+  const ssize_t written = ::write(impl_->wake_fd, &one, sizeof one);
+  RTPOOL_ASSERT(written == sizeof one);
+}
+
+}  // namespace rtpool::io

@@ -75,7 +75,7 @@ sdp::Options sdp_options(const ng::Request& request, sdp::Step step) {
   options.media_address = request.media_address;
   options.codec = {
       .strip = request.codec.strip, .except = request.codec.except, .offer = request.codec.offer};
-  if (request.ptime_ms != 0) options.ptime_ms = request.ptime_ms;
+  if (request.ptime_ms) options.ptime_ms = *request.ptime_ms;
   return options;
 }
 
@@ -168,7 +168,7 @@ class Taker {
     }
     auto& stream = *record_.spec_of(line.stream);
     if (step_ == sdp::Step::offer) {
-      if (interface != nullptr) stream.interface = *interface;
+      if (interface != nullptr && !interface->empty()) stream.interface = *interface;
       if (!sender && request_.address_family) stream.family = *request_.address_family;
     }
     stream.tos = request_.tos.value_or(defaults_.tos);
@@ -310,7 +310,6 @@ Result<Exchange> take_offer(CallRecord& record, const ng::Request& request,
     if (record.legs.size() == 2) record.legs[*offerer].peer = *recipient;
   }
   if (!request.label.empty()) record.legs[*offerer].label = request.label;
-  if (!request.from_label.empty()) record.legs[*offerer].label = request.from_label;
   if (!request.to_label.empty()) record.legs[*recipient].label = request.to_label;
   return Taker(record, request, defaults, sdp::Step::offer).take(*offerer, *recipient, false);
 }

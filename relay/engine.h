@@ -1,10 +1,10 @@
-// The relay's data plane as control/ sees it: calls go in as specifications, states and events come out. All of it
-// may be called from any thread; none of it blocks on media. Callbacks run on the engine's own control thread and
-// must not block it.
+// The relay's data plane as control/ sees it: calls go in as specifications, states and events come
+// out. All of it may be called from any thread; none of it blocks on media. Callbacks run on the
+// engine's own control thread and must not block it.
 //
-// Each call lives on one shard (a thread with an io_uring ring of its own). Ports are leased and bound here, on the
-// caller's thread, so that apply() can answer at once; the shard takes its sockets over by queue. What fails leaves
-// the call as it was.
+// Each call lives on one shard (a thread with an io_uring ring of its own). Ports are leased and
+// bound here, on the caller's thread, so that apply() can answer at once; the shard takes its
+// sockets over by queue. What fails leaves the call as it was.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +22,9 @@ namespace rtpool {
 
 // One address that media can be received on. `name` is what the NG key `direction` uses.
 struct MediaAddress {
-  std::string name;            // "default" where none was given
+  std::string name;  // "default" where none was given
   IpAddress local;
-  IpAddress advertised;        // what the SDP says; equal to `local` without a 1:1 NAT
+  IpAddress advertised;  // what the SDP says; equal to `local` without a 1:1 NAT
 };
 
 struct PortRange {
@@ -33,26 +33,27 @@ struct PortRange {
 };
 
 struct EngineOptions {
-  std::vector<MediaAddress> media_addresses;   // at least one
+  std::vector<MediaAddress> media_addresses;  // at least one
   PortRange ports;
   std::uint32_t shards = 1;
-  std::uint32_t max_calls = 10'000;            // over all shards
-  Duration batch_window = std::chrono::microseconds(500);  // longest wait to gather a batch; 0: none
-  Duration port_rest = std::chrono::seconds(5);            // a released port is not leased again for so long
-  Duration learning_window = std::chrono::seconds(10);     // see media/latch.h
-  std::uint32_t receive_buffers = 4096;        // per shard
+  std::uint32_t max_calls = 10'000;  // over all shards
+  Duration batch_window =
+      std::chrono::microseconds(500);            // longest wait to gather a batch; 0: none
+  Duration port_rest = std::chrono::seconds(5);  // a released port is not leased again for so long
+  Duration learning_window = std::chrono::seconds(10);  // see media/latch.h
+  std::uint32_t receive_buffers = 4096;                 // per shard
   std::uint32_t receive_buffer_bytes = 2048;
 };
 
 enum class EngineErrc {
   unknown_call = 1,
-  stale_revision,       // a newer specification is already in force
+  stale_revision,  // a newer specification is already in force
   invalid_spec,
-  unknown_interface,    // no media address of that name or family
+  unknown_interface,  // no media address of that name or family
   out_of_ports,
   too_many_calls,
   bind_failed,
-  io_unavailable,       // io_uring missing or forbidden, or limits too low
+  io_unavailable,  // io_uring missing or forbidden, or limits too low
   shutting_down,
 };
 ErrorCode make_error_code(EngineErrc errc);
@@ -62,10 +63,10 @@ struct ShardCounts {
   media::DropCounts drops{};
   std::uint64_t calls = 0;
   std::uint64_t streams = 0;
-  std::uint64_t batches = 0;          // wake-ups that found work
-  std::uint64_t receive_rearmed = 0;  // multishot receives that ended and were armed again
+  std::uint64_t batches = 0;            // wake-ups that found work
+  std::uint64_t receive_rearmed = 0;    // multishot receives that ended and were armed again
   std::uint64_t buffers_exhausted = 0;  // ENOBUFS
-  std::uint64_t soft_errors = 0;      // ICMP errors and the like
+  std::uint64_t soft_errors = 0;        // ICMP errors and the like
 };
 
 struct EngineCounts {
@@ -75,22 +76,34 @@ struct EngineCounts {
   std::uint64_t ports_total = 0, ports_leased = 0, ports_resting = 0;
 };
 
+// What the host allows; for a line in the log at start.
+struct EngineLimits {
+  std::uint64_t descriptors = 0;        // RLIMIT_NOFILE, raised as far as this process may
+  std::uint64_t sockets_per_shard = 0;  // beyond it apply() says too_many_calls
+  std::uint64_t port_pairs = 0;         // over all media addresses
+  bool fixed_files = false;             // sockets need no descriptors (Linux 6.13)
+  bool min_wait = false;                // batches gather in the kernel (Linux 6.12)
+};
+
 struct CallEnded {
   media::EndReason reason;
-  media::CallState state;             // as it was at its end
+  media::CallState state;  // as it was at its end
 };
 
 class Engine {
  public:
   using StateCallback = std::function<void(Result<media::CallState>)>;
 
-  // Opens the rings and starts the shards. Errors name what could not be had: address, port range, ring, limit.
+  // Opens the rings and starts the shards. Errors name what could not be had: address, port range,
+  // ring, limit.
   static Result<std::unique_ptr<Engine>> start(const EngineOptions& options);
-  // Ends every call, waits for the shards.
+  // Ends every call, without a word to the handler of set_on_ended(), and waits for the shards.
+  // Callbacks that are still due come before it returns.
   ~Engine();
 
-  // Creates the call or changes it to the specification. The state returned has local and advertised endpoints of
-  // every stream; counters and learned endpoints are only in query() and remove().
+  // Creates the call or changes it to the specification. The state returned has local and
+  // advertised endpoints of every stream; counters and learned endpoints are only in query() and
+  // remove().
   Result<media::CallState> apply(const media::CallSpec& spec);
   void query(const std::string& key, StateCallback done);
   // Ends the call and gives its final state. The handler of set_on_ended() is not called for it.
@@ -99,12 +112,14 @@ class Engine {
   [[nodiscard]] std::vector<std::string> list(std::size_t limit) const;
   [[nodiscard]] std::size_t size() const;
 
-  // Called for calls that end by themselves (time-outs), not by remove(). Set before the first apply().
+  // Called for calls that end by themselves (time-outs), not by remove(). Set before the first
+  // apply().
   void set_on_ended(std::function<void(CallEnded)> handler);
 
   // A snapshot that may be a second old.
   [[nodiscard]] EngineCounts counts() const;
   [[nodiscard]] const EngineOptions& options() const;
+  [[nodiscard]] EngineLimits limits() const;
 
  private:
   Engine();

@@ -1,5 +1,6 @@
-// Assertions that stay on in production: a state that the code itself rules out is a bug, and a relay
-// that goes on with one harms calls silently. Input from outside is never checked by an assertion.
+// Assertions that stay on in production: a state that the code itself rules out is a bug, and a
+// relay that goes on with one harms calls silently. Input from outside is never checked by an
+// assertion.
 #pragma once
 
 #include <cstdio>
@@ -14,8 +15,8 @@ namespace rtpool {
 
 }  // namespace rtpool
 
-#define RTPOOL_ASSERT(condition)                                                  \
-  do {                                                                            \
-    if (!(condition)) [[unlikely]]                                                \
-      ::rtpool::assertion_failed(#condition, __FILE__, __LINE__);                 \
+#define RTPOOL_ASSERT(condition)                                  \
+  do {                                                            \
+    if (!(condition)) [[unlikely]]                                \
+      ::rtpool::assertion_failed(#condition, __FILE__, __LINE__); \
   } while (false)

@@ -20,7 +20,9 @@ inline std::string_view as_text(Bytes bytes) {
 }
 
 // Big-endian loads and stores; the caller has checked the size.
-inline std::uint8_t load_u8(Bytes b, std::size_t at) { return std::to_integer<std::uint8_t>(b[at]); }
+inline std::uint8_t load_u8(Bytes b, std::size_t at) {
+  return std::to_integer<std::uint8_t>(b[at]);
+}
 inline std::uint16_t load_u16(Bytes b, std::size_t at) {
   return static_cast<std::uint16_t>((load_u8(b, at) << 8) | load_u8(b, at + 1));
 }
@@ -44,7 +46,9 @@ class ByteReader {
   [[nodiscard]] std::size_t remaining() const { return bytes_.size() - at_; }
   [[nodiscard]] std::size_t position() const { return at_; }
 
-  std::optional<std::uint8_t> u8() { return remaining() < 1 ? std::nullopt : std::optional(load_u8(bytes_, at_++)); }
+  std::optional<std::uint8_t> u8() {
+    return remaining() < 1 ? std::nullopt : std::optional(load_u8(bytes_, at_++));
+  }
   std::optional<std::uint16_t> u16() {
     if (remaining() < 2) return std::nullopt;
     at_ += 2;

@@ -40,7 +40,8 @@ bool IpAddress::is_unspecified() const {
 
 bool IpAddress::is_loopback() const {
   if (is_v4()) return octets[0] == 127;
-  return std::all_of(octets.begin(), octets.end() - 1, [](std::uint8_t o) { return o == 0; }) && octets[15] == 1;
+  return std::all_of(octets.begin(), octets.end() - 1, [](std::uint8_t o) { return o == 0; }) &&
+         octets[15] == 1;
 }
 
 bool IpAddress::is_link_local() const {
@@ -52,12 +53,15 @@ bool IpAddress::is_multicast() const {
   return is_v4() ? (octets[0] & 0xf0) == 0xe0 : octets[0] == 0xff;
 }
 
-bool IpAddress::is_broadcast() const { return *this == v4(255, 255, 255, 255); }
+bool IpAddress::is_broadcast() const {
+  return *this == v4(255, 255, 255, 255);
+}
 
 IpAddress IpAddress::unmapped() const {
   if (is_v4()) return *this;
-  const bool mapped = std::all_of(octets.begin(), octets.begin() + 10, [](std::uint8_t o) { return o == 0; }) &&
-                      octets[10] == 0xff && octets[11] == 0xff;
+  const bool mapped =
+      std::all_of(octets.begin(), octets.begin() + 10, [](std::uint8_t o) { return o == 0; }) &&
+      octets[10] == 0xff && octets[11] == 0xff;
   return mapped ? v4(octets[12], octets[13], octets[14], octets[15]) : *this;
 }
 
@@ -122,7 +126,8 @@ std::string Endpoint::to_string() const {
 
 }  // namespace rtpool
 
-std::size_t std::hash<rtpool::IpAddress>::operator()(const rtpool::IpAddress& address) const noexcept {
+std::size_t std::hash<rtpool::IpAddress>::operator()(
+    const rtpool::IpAddress& address) const noexcept {
   std::uint64_t high = 0;
   std::uint64_t low = 0;
   std::memcpy(&high, address.octets.data(), 8);
@@ -131,6 +136,7 @@ std::size_t std::hash<rtpool::IpAddress>::operator()(const rtpool::IpAddress& ad
   return static_cast<std::size_t>(h ^ (h >> 29));
 }
 
-std::size_t std::hash<rtpool::Endpoint>::operator()(const rtpool::Endpoint& endpoint) const noexcept {
+std::size_t std::hash<rtpool::Endpoint>::operator()(
+    const rtpool::Endpoint& endpoint) const noexcept {
   return std::hash<rtpool::IpAddress>{}(endpoint.address) * 31 + endpoint.port;
 }

@@ -1,5 +1,6 @@
-// IP addresses and UDP endpoints as values: no sockets, no name resolution, no allocation but in to_string.
-// An IPv4-mapped IPv6 address (::ffff:a.b.c.d) is kept as it was given; `unmapped()` gives the IPv4 one.
+// IP addresses and UDP endpoints as values: no sockets, no name resolution, no allocation but in
+// to_string. An IPv4-mapped IPv6 address (::ffff:a.b.c.d) is kept as it was given; `unmapped()`
+// gives the IPv4 one.
 #pragma once
 
 #include <sys/socket.h>
@@ -59,13 +60,13 @@ struct Endpoint {
 };
 
 // Three roles of an endpoint that must not be mixed up.
-struct LocalEndpoint : Endpoint {        // where our socket is bound
+struct LocalEndpoint : Endpoint {  // where our socket is bound
   constexpr auto operator<=>(const LocalEndpoint&) const = default;
 };
-struct AdvertisedEndpoint : Endpoint {   // what the SDP says of it (differs behind a 1:1 NAT)
+struct AdvertisedEndpoint : Endpoint {  // what the SDP says of it (differs behind a 1:1 NAT)
   constexpr auto operator<=>(const AdvertisedEndpoint&) const = default;
 };
-struct RemoteEndpoint : Endpoint {       // the other side's
+struct RemoteEndpoint : Endpoint {  // the other side's
   constexpr auto operator<=>(const RemoteEndpoint&) const = default;
 };
 

@@ -1,12 +1,13 @@
-// A small generator that is seeded by its owner: repeatable in tests, seeded from the kernel in production
-// (io/entropy.h). Not for keys or passwords; those come from OpenSSL.
+// A small generator that is seeded by its owner: repeatable in tests, seeded from the kernel in
+// production (io/entropy.h). Not for keys or passwords; those come from OpenSSL.
 #pragma once
 
 #include <cstdint>
 
 namespace rtpool {
 
-// xoshiro256** by Blackman and Vigna, seeded through SplitMix64. Satisfies UniformRandomBitGenerator.
+// xoshiro256** by Blackman and Vigna, seeded through SplitMix64. Satisfies
+// UniformRandomBitGenerator.
 class Random {
  public:
   using result_type = std::uint64_t;
@@ -35,13 +36,16 @@ class Random {
     return result;
   }
 
-  // Uniform in [0, bound), bound > 0 (Lemire's multiplication; the bias is below 2^-32 for 32-bit bounds).
+  // Uniform in [0, bound), bound > 0 (Lemire's multiplication; the bias is below 2^-32 for 32-bit
+  // bounds).
   std::uint32_t below(std::uint32_t bound) {
     return static_cast<std::uint32_t>(((operator()() >> 32) * bound) >> 32);
   }
 
  private:
-  static constexpr std::uint64_t rotate(std::uint64_t x, int k) { return (x << k) | (x >> (64 - k)); }
+  static constexpr std::uint64_t rotate(std::uint64_t x, int k) {
+    return (x << k) | (x >> (64 - k));
+  }
   std::uint64_t state_[4];
 };
 

@@ -14,7 +14,8 @@ template <class T>
 class SpscQueue {
  public:
   // Holds at least `capacity` items (rounded up to a power of two).
-  explicit SpscQueue(std::size_t capacity) : slots_(std::bit_ceil(capacity)), mask_(slots_.size() - 1) {}
+  explicit SpscQueue(std::size_t capacity)
+      : slots_(std::bit_ceil(capacity)), mask_(slots_.size() - 1) {}
 
   // Producer. False, and `item` untouched, when full.
   bool push(T&& item) {

@@ -1,6 +1,6 @@
-// Time as an input. `Instant` is monotonic and opaque: its clock has no now(), so code that works on
-// Instants can't read a clock by itself; whoever owns the loop reads one (io/clock.h) and passes it in.
-// Wall-clock time (Unix nanoseconds) is for records and logs only.
+// Time as an input. `Instant` is monotonic and opaque: its clock has no now(), so code that works
+// on Instants can't read a clock by itself; whoever owns the loop reads one (io/clock.h) and passes
+// it in. Wall-clock time (Unix nanoseconds) is for records and logs only.
 #pragma once
 
 #include <chrono>

@@ -1,5 +1,5 @@
-// Runs every file of the given folders through a fuzz target: the committed corpus is a test also where
-// libFuzzer is not to be had. Prints how many inputs it ran; an empty corpus is an error.
+// Runs every file of the given folders through a fuzz target: the committed corpus is a test also
+// where libFuzzer is not to be had. Prints how many inputs it ran; an empty corpus is an error.
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>

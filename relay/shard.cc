@@ -1,0 +1,70 @@
+#include "relay/shard.h"
+
+#include <pthread.h>
+
+#include <csignal>
+#include <future>
+#include <string>
+#include <utility>
+
+namespace rtpool {
+
+struct Shard::Ready {
+  std::promise<Error> result;  // an error without code: all is well
+};
+
+std::thread start_thread(const std::string& name, std::function<void()> body) {
+  // A thread inherits its creator's mask: blocked here for a moment, blocked there for good.
+  sigset_t all{};
+  sigset_t before{};
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::thread thread(std::move(body));
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  pthread_setname_np(thread.native_handle(), name.substr(0, 15).c_str());
+  return thread;
+}
+
+Result<std::unique_ptr<Shard>> Shard::start(std::uint32_t number, const io::UringOptions& options,
+                                            Duration batch_window, Worker::EventSink sink) {
+  std::unique_ptr<Shard> shard(new Shard);
+  Ready ready;
+  auto result = ready.result.get_future();
+  shard->thread_ = start_thread(
+      "rtpool-shard" + std::to_string(number),
+      [&ready, options, batch_window, shard = shard.get(), sink = std::move(sink)]() mutable {
+        shard->run(options, batch_window, std::move(sink), ready);
+      });
+  Error error = result.get();
+  if (error.code) {
+    shard->thread_.join();
+    return error;
+  }
+  return shard;
+}
+
+Shard::~Shard() {
+  stop();
+}
+
+void Shard::stop() {
+  if (!thread_.joinable()) return;
+  worker_->post(StopShard{});
+  thread_.join();
+}
+
+void Shard::run(const io::UringOptions& options, Duration batch_window, Worker::EventSink sink,
+                Ready& ready) {
+  auto io = io::UringIo::create(options);
+  if (!io) {
+    ready.result.set_value(io.error());
+    return;
+  }
+  features_ = (*io)->features();
+  worker_ = std::make_unique<Worker>(**io, clock_, batch_window, std::move(sink));
+  ready.result.set_value({});  // `ready` is gone from here on
+  while (worker_->run_once()) {
+  }
+}
+
+}  // namespace rtpool

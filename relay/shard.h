@@ -1,0 +1,50 @@
+// A shard: its thread, its ring, its worker. The ring is made and ended on the thread, which
+// io_uring wants so.
+//
+// Owned by the engine. post() and counts() from any thread, between start() and stop().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <thread>
+
+#include "relay/base/result.h"
+#include "relay/engine.h"
+#include "relay/io/clock.h"
+#include "relay/io/uring_io.h"
+#include "relay/shard_messages.h"
+#include "relay/worker.h"
+
+namespace rtpool {
+
+class Shard {
+ public:
+  // Waits until the ring stands. Errors are io::IoErrc.
+  static Result<std::unique_ptr<Shard>> start(std::uint32_t number, const io::UringOptions& options,
+                                              Duration batch_window, Worker::EventSink sink);
+  ~Shard();
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  void post(Command command) { worker_->post(std::move(command)); }
+  [[nodiscard]] ShardCounts counts() const { return worker_->counts(); }
+  [[nodiscard]] io::UringFeatures features() const { return features_; }
+  // Ends the calls, closes the sockets, joins the thread. Nothing may be posted from the call on.
+  void stop();
+
+ private:
+  Shard() = default;
+  struct Ready;
+  void run(const io::UringOptions& options, Duration batch_window, Worker::EventSink sink,
+           Ready& ready);
+
+  io::SystemClock clock_;
+  io::UringFeatures features_;
+  std::unique_ptr<Worker> worker_;  // outlives its ring, so that counts() stays good
+  std::thread thread_;
+};
+
+// Runs `body` on a thread that leaves signals to the others and shows under `name` in top(1).
+std::thread start_thread(const std::string& name, std::function<void()> body);
+
+}  // namespace rtpool

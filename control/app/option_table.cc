@@ -1,0 +1,410 @@
+// The one table of options: what each is called, takes, means and defaults to, and which commands
+// have it.
+#include <sched.h>
+
+#include <array>
+#include <initializer_list>
+
+#include "control/app/config.h"
+#include "control/app/errc.h"
+
+namespace rtpool::control {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::array<std::string_view, 7> kPolicies{"lud", "lu",    "rr",  "rand",
+                                                    "wrr", "wrand", "prio"};
+
+// One shard for each core that this process may run on.
+std::uint32_t usable_cores() {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  const int count = CPU_COUNT(&set);
+  return count < 1 ? 1U : static_cast<std::uint32_t>(count);
+}
+
+auto duration_within(Duration least, Duration most, bool zero_is_none) {
+  return [=](std::string_view text) -> Result<Duration> {
+    auto value = parse_duration(text);
+    if (!value || (zero_is_none && value->count() == 0)) return value;
+    if (*value < least || *value > most) {
+      return Error(AppErrc::usage, "is out of range; write " + format_duration(least) + " to " +
+                                       format_duration(most) +
+                                       (zero_is_none ? ", or 0 for none" : ""));
+    }
+    return value;
+  };
+}
+
+auto number_within(std::uint64_t least, std::uint64_t most) {
+  return [=](std::string_view text) { return parse_number(text, least, most); };
+}
+
+auto one_of(std::initializer_list<std::string_view> words) {
+  return
+      [words = std::vector<std::string_view>(words)](std::string_view text) -> Result<std::string> {
+        std::string list;
+        for (const auto word : words) {
+          if (text == word) return std::string(text);
+          list.append(list.empty() ? "" : word == words.back() ? " or " : ", ").append(word);
+        }
+        return Error(AppErrc::usage, "is unknown; write " + list);
+      };
+}
+
+Result<std::string> parse_policy(std::string_view text) {
+  std::string list;
+  for (const auto word : kPolicies) {
+    if (text == word) return std::string(text);
+    list.append(list.empty() ? "" : ", ").append(word);
+  }
+  return Error(AppErrc::usage, "is no policy; write one of " + list);
+}
+
+Result<std::string> parse_store(std::string_view text) {
+  if (text == "memory") return std::string(text);
+  return Error(AppErrc::usage, "is no store; write memory");
+}
+
+std::string join(const std::vector<std::string>& items) {
+  std::string text;
+  for (const auto& item : items) text += (text.empty() ? "" : ",") + item;
+  return text;
+}
+
+Option duration_option(std::string_view name, std::string_view help, std::string_view example,
+                       Duration& value, Duration least, Duration most, bool zero_is_none) {
+  return {.name = name,
+          .value_name = "TIME",
+          .help = help,
+          .example = example,
+          .set = setter(duration_within(least, most, zero_is_none),
+                        [&value](Duration d) { value = d; }),
+          .show = [&value] { return format_duration(value); }};
+}
+
+Option switch_option(std::string_view name, std::string_view help, bool& value) {
+  return {.name = name,
+          .value_name = "",
+          .help = help,
+          .set = setter(parse_bool, [&value](bool b) { value = b; }),
+          .show = [&value] { return std::string(value ? "true" : "false"); }};
+}
+
+// A listening address that is recorded as given, so that its being busy is an error.
+Option listen_option(std::string_view name, std::string_view help, std::string_view example,
+                     Endpoint& value, bool& given) {
+  return {.name = name,
+          .value_name = "HOST:PORT",
+          .help = help,
+          .example = example,
+          .set = setter(parse_listen,
+                        [&value, &given](Endpoint endpoint) {
+                          value = endpoint;
+                          given = true;
+                        }),
+          .show = [&value] { return value.to_string(); }};
+}
+
+struct Row {
+  std::vector<Command> commands;
+  Option option;
+};
+
+using enum Command;
+
+void add_common(Options& o, std::vector<Row>& rows) {
+  const std::vector<Command> roles{registrar, relay, controller, serve};
+  rows.push_back(
+      {roles,
+       {.name = "http",
+        .value_name = "HOST:PORT|off",
+        .help =
+            "Where HTTP is served: the dashboard on /, /metrics for Prometheus, /healthz, /readyz "
+            "and "
+            "JSON under /api. It has no authentication: keep it on loopback or a closed network.",
+        .example = "127.0.0.1:9480",
+        .set = setter(parse_listen_or_off, [&o](std::optional<Endpoint> e) { o.http = e; }),
+        .show = [&o] { return o.http ? o.http->to_string() : "off"; }}});
+  rows.push_back(
+      {roles,
+       {.name = "log-format",
+        .value_name = "text|json",
+        .help = "Log lines on stderr for people, or one JSON object a line for programs.",
+        .example = "json",
+        .set = setter(one_of({"text", "json"}),
+                      [&o](const std::string& s) {
+                        o.log.format = s == "json" ? LogFormat::json : LogFormat::text;
+                      }),
+        .show = [&o] { return std::string(to_string(o.log.format)); }}});
+  rows.push_back(
+      {roles,
+       {.name = "log-level",
+        .value_name = "LEVEL",
+        .help = "The least that is logged: debug, info, warning, error or off. Read again from the "
+                "configuration file on SIGHUP.",
+        .example = "debug",
+        .set = setter(one_of({"debug", "info", "warning", "error", "off"}),
+                      [&o](const std::string& s) {
+                        for (const auto level : {Severity::debug, Severity::info, Severity::warning,
+                                                 Severity::error, Severity::off}) {
+                          if (to_string(level) == s) o.log.level = level;
+                        }
+                      }),
+        .show = [&o] { return std::string(to_string(o.log.level)); }}});
+  rows.push_back(
+      {roles,
+       switch_option("insecure",
+                     "Allows gRPC, which is not encrypted, on addresses other than loopback. Only "
+                     "on a network where every host is trusted.",
+                     o.insecure)});
+}
+
+void add_pool(Options& o, std::vector<Row>& rows) {
+  rows.push_back(
+      {{relay, controller, serve},
+       {.name = "pool",
+        .value_name = "NAME",
+        .help = "The pool that relays join and that controllers take them from.",
+        .example = "media-west",
+        .set = setter(parse_name,
+                      [&o](const std::string& s) { o.relay.pool = o.controller.pool = s; }),
+        .show = [&o] { return o.relay.pool; }}});
+  rows.push_back(
+      {{relay, controller, pool_list},
+       {.name = "registrar",
+        .value_name = "HOST:PORT[,…]",
+        .help = "The pool's registrars, one to five with commas between. All of them are used.",
+        .example = "10.0.0.1:7400,10.0.0.2:7400",
+        .set = setter(parse_targets,
+                      [&o](const std::vector<std::string>& list) {
+                        o.relay.registrars = o.controller.registrars = o.client.registrars = list;
+                      }),
+        .show = [&o] { return join(o.relay.registrars); }}});
+  rows.push_back(
+      {{registrar},
+       listen_option("listen", "Where relays and controllers find this registrar (gRPC).",
+                     "10.0.0.1:7400", o.registrar.listen, o.registrar.listen_given)});
+  rows.push_back(
+      {{serve},
+       listen_option("registrar-listen",
+                     "Where the registrar listens (gRPC). While this is not given and the default "
+                     "is busy, a free loopback port is taken and logged.",
+                     "127.0.0.1:8400", o.registrar.listen, o.registrar.listen_given)});
+  rows.push_back(
+      {{registrar, serve},
+       {.name = "store",
+        .value_name = "STORE",
+        .help = "Where pool definitions and epochs are kept: memory, which is for one registrar.",
+        .example = "memory",
+        .set = setter(parse_store, [&o](const std::string& s) { o.registrar.store = s; }),
+        .show = [&o] { return o.registrar.store; }}});
+  Option heartbeat = duration_option(
+      "heartbeat-interval",
+      "How often a relay reports its load to each registrar. One that misses three is "
+      "taken out of the pool. Relays and registrars need the same value.",
+      "20ms", o.registrar.heartbeat_interval, milliseconds(10), seconds(1), false);
+  heartbeat.set = setter(duration_within(milliseconds(10), seconds(1), false), [&o](Duration d) {
+    o.registrar.heartbeat_interval = o.relay.heartbeat_interval = d;
+  });
+  rows.push_back({{registrar, relay, serve}, std::move(heartbeat)});
+}
+
+void add_media(Options& o, std::vector<Row>& rows) {
+  auto& engine = o.relay.engine;
+  rows.push_back({{relay, serve},
+                  {.name = "media-address",
+                   .value_name = "[NAME/]ADDRESS[!ADVERTISED]",
+                   .help = "An address of this host that parties send media to, IPv4 or IPv6. NAME "
+                           "is what the proxy's "
+                           "`direction` flags use (none: the default one); ADVERTISED is what the "
+                           "SDP says where a "
+                           "1:1 NAT stands in between. `serve` uses 127.0.0.1 when none is given.",
+                   .example = "external/10.0.0.5!192.0.2.10",
+                   .repeatable = true,
+                   .set = setter(parse_media_address,
+                                 [&engine](MediaAddress a) {
+                                   engine.media_addresses.push_back(std::move(a));
+                                 }),
+                   .show =
+                       [&engine] {
+                         std::vector<std::string> list;
+                         for (const auto& a : engine.media_addresses)
+                           list.push_back(format_media_address(a));
+                         return join(list);
+                       },
+                   .clear = [&engine] { engine.media_addresses.clear(); }}});
+  rows.push_back({{relay, serve},
+                  {.name = "media-ports",
+                   .value_name = "MIN-MAX",
+                   .help = "The UDP ports that media is received on. A call of two parties takes "
+                           "four, or two pairs.",
+                   .example = "20000-29999",
+                   .set = setter(parse_port_range, [&engine](PortRange r) { engine.ports = r; }),
+                   .show = [&engine] { return format_port_range(engine.ports); }}});
+  rows.push_back(
+      {{relay, serve},
+       {.name = "shards",
+        .value_name = "NUMBER",
+        .help = "Threads that forward media, each with a ring of its own; one a core is right.",
+        .example = "4",
+        .set =
+            setter(number_within(1, 256),
+                   [&engine](std::uint64_t n) { engine.shards = static_cast<std::uint32_t>(n); }),
+        .show = [&engine] { return std::to_string(engine.shards); }}});
+  rows.push_back(
+      {{relay, serve},
+       duration_option(
+           "batch-window",
+           "The longest that a packet waits for others, so that one wake-up serves many; 0 "
+           "forwards each at once and costs more CPU. Only used under load.",
+           "200us", engine.batch_window, microseconds(50), milliseconds(10), true)});
+  rows.push_back({{relay, serve},
+                  duration_option("port-rest",
+                                  "How long a released port is not used again, so that late "
+                                  "packets of one call do not reach another.",
+                                  "10s", engine.port_rest, milliseconds(100), hours(1), true)});
+  rows.push_back(
+      {{relay, serve},
+       duration_option(
+           "learning-window",
+           "How long after its address was signalled a party behind a NAT may show where it "
+           "really sends from.",
+           "5s", engine.learning_window, milliseconds(100), std::chrono::minutes(5), false)});
+}
+
+void add_relay(Options& o, std::vector<Row>& rows) {
+  rows.push_back({{relay, serve},
+                  {.name = "id",
+                   .value_name = "NAME",
+                   .help = "The relay's name in its pool, and unique there. By default the host's "
+                           "name, with the port "
+                           "of --listen where that is not the default one.",
+                   .example = "relay-7",
+                   .set = setter(parse_name, [&o](const std::string& s) { o.relay.id = s; }),
+                   .show = [&o] { return o.relay.id; }}});
+  rows.push_back({{relay},
+                  listen_option("listen", "Where controllers ask this relay for ports (gRPC).",
+                                "10.0.0.5:7410", o.relay.listen, o.relay.listen_given)});
+  rows.push_back(
+      {{serve},
+       listen_option("relay-listen",
+                     "Where the relay listens (gRPC). While this is not given and the default is "
+                     "busy, a free loopback port is taken and logged.",
+                     "127.0.0.1:8410", o.relay.listen, o.relay.listen_given)});
+  rows.push_back(
+      {{relay},
+       {.name = "advertise",
+        .value_name = "HOST:PORT",
+        .help = "What controllers connect to, where it is not what --listen says.",
+        .example = "relay-7.example.net:7410",
+        .set = setter(parse_target, [&o](const std::string& s) { o.relay.advertise = s; }),
+        .show = [&o] { return o.relay.advertise; }}});
+  rows.push_back({{relay, serve},
+                  {.name = "policy",
+                   .value_name = "POLICY",
+                   .help = "How a relay is chosen for a new call (RFC 5356): lud least used with "
+                           "degradation, lu least "
+                           "used, rr round robin, rand random, wrr and wrand the same by weight, "
+                           "prio by priority. All "
+                           "relays of a pool need the same.",
+                   .example = "rr",
+                   .set = setter(parse_policy, [&o](const std::string& s) { o.relay.policy = s; }),
+                   .show = [&o] { return o.relay.policy; }}});
+  rows.push_back(
+      {{relay, controller, serve},
+       {.name = "zone",
+        .value_name = "NAME",
+        .help = "Where this process stands, for the pool's list.",
+        .example = "rack-3",
+        .set = setter(parse_name,
+                      [&o](const std::string& s) { o.relay.zone = o.controller.zone = s; }),
+        .show = [&o] { return o.relay.zone; }}});
+}
+
+void add_controller(Options& o, std::vector<Row>& rows) {
+  auto& c = o.controller;
+  rows.push_back({{controller, serve},
+                  {.name = "ng",
+                   .value_name = "HOST:PORT",
+                   .help = "Where the SIP proxy's rtpengine module sends its requests (UDP). It "
+                           "has no authentication: "
+                           "keep it where only the proxy reaches it.",
+                   .example = "127.0.0.1:22222",
+                   .set = setter(parse_listen, [&c](Endpoint e) { c.ng = e; }),
+                   .show = [&c] { return c.ng.to_string(); }}});
+  rows.push_back(
+      {{controller, serve},
+       duration_option("setup-timeout",
+                       "A call whose offer is not answered for so long ends; 0 is never.", "2m",
+                       c.setup_timeout, seconds(1), hours(24), true)});
+  rows.push_back(
+      {{controller, serve},
+       duration_option("media-timeout",
+                       "A call that no party has sent anything to for so long ends; 0 is never.",
+                       "60s", c.media_timeout, seconds(1), hours(24), true)});
+  rows.push_back(
+      {{controller, serve},
+       duration_option("max-call-duration", "A call that stands for so long ends; 0 is never.",
+                       "4h", c.max_call_duration, seconds(1), hours(24 * 30), true)});
+  rows.push_back(
+      {{relay, controller, serve},
+       {.name = "max-calls",
+        .value_name = "NUMBER",
+        .help = "Calls at one time; more are refused, so that the proxy tries its next node.",
+        .example = "2000",
+        .set = setter(number_within(1, 1'000'000),
+                      [&o](std::uint64_t n) {
+                        o.controller.max_calls = o.relay.engine.max_calls =
+                            static_cast<std::uint32_t>(n);
+                      }),
+        .show = [&c] { return std::to_string(c.max_calls); }}});
+}
+
+void add_client(Options& o, std::vector<Row>& rows) {
+  rows.push_back({{call_list},
+                  {.name = "http",
+                   .value_name = "HOST:PORT",
+                   .help = "The HTTP address of the controller (or of `rtpool serve`).",
+                   .example = "127.0.0.1:9480",
+                   .set = setter(parse_target, [&o](const std::string& s) { o.client.http = s; }),
+                   .show = [&o] { return o.client.http; }}});
+  rows.push_back({{pool_list},
+                  {.name = "pool",
+                   .value_name = "NAME",
+                   .help = "Only this pool.",
+                   .example = "media",
+                   .set = setter(parse_name, [&o](const std::string& s) { o.client.pool = s; }),
+                   .show = [&o] { return o.client.pool; }}});
+  rows.push_back(
+      {{pool_list, call_list}, switch_option("json", "Prints JSON, for programs.", o.client.json)});
+}
+
+}  // namespace
+
+std::vector<Option> option_table(Options& options, Command command) {
+  std::vector<Row> rows;
+  add_controller(options, rows);
+  add_media(options, rows);
+  add_relay(options, rows);
+  add_pool(options, rows);
+  add_client(options, rows);
+  add_common(options, rows);
+  if (options.relay.engine.shards == 0) options.relay.engine.shards = usable_cores();
+  std::vector<Option> table;
+  for (Row& row : rows) {
+    for (const Command owner : row.commands) {
+      if (owner == command) table.push_back(std::move(row.option));
+    }
+  }
+  for (Option& option : table) {
+    if (command == relay && option.name == "media-address") option.required = true;
+  }
+  return table;
+}
+
+}  // namespace rtpool::control

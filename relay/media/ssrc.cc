@@ -1,6 +1,7 @@
 #include "relay/media/ssrc.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace rtpool::media {
 namespace {
@@ -142,12 +143,16 @@ void SsrcTrack::measure_clock(std::uint32_t timestamp, Instant now) {
   const auto ticks = static_cast<std::int32_t>(timestamp - first_timestamp_);
   if (ticks <= 0 || elapsed > std::chrono::seconds(10)) return;
   const double rate = double(ticks) * 1e9 / double(elapsed.count());
-  for (const std::uint32_t known : kClockRates) {
-    if (rate < known * 0.88 || rate > known * 1.12) continue;
-    if (known != clock_rate_) jitter_q4_ = 0;
-    clock_rate_ = known;
-    return;
-  }
+  const auto distance = [rate](std::uint32_t known) {
+    return std::abs(rate - double(known)) / known;
+  };
+  const std::uint32_t nearest = *std::min_element(
+      kClockRates.begin(), kClockRates.end(),
+      [&](std::uint32_t a, std::uint32_t b) { return distance(a) < distance(b); });
+  // A pause in the first second makes the measure worthless: no rate in use is near it.
+  if (distance(nearest) > 0.04 || nearest == clock_rate_) return;
+  clock_rate_ = nearest;
+  jitter_q4_ = 0;
 }
 
 SsrcState SsrcTrack::state() const {

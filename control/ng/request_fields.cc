@@ -151,12 +151,9 @@ Error RequestFields::apply_structured(std::string_view key, const Value& value) 
       {"osrtp", [](Self& f, const Value& v) { return f.words("OSRTP", v, f.request_.osrtp); }},
       {"supports",
        [](Self& f, const Value& v) { return f.words("supports", v, f.request_.supports); }},
-      {"bundle",
-       [](Self& f, const Value& v) { return f.words("BUNDLE", v, f.request_.flags, "BUNDLE-"); }},
+      {"bundle", [](Self& f, const Value& v) { return f.prefixed("BUNDLE-", v); }},
       {"endpoint-learning",
-       [](Self& f,
-          const Value&
-              v) { return f.words("endpoint-learning", v, f.request_.flags, "endpoint-learning-"); }},
+       [](Self& f, const Value& v) { return f.prefixed("endpoint-learning-", v); }},
       {"ice", [](Self& f, const Value& v) { return f.ice(v); }},
       {"dtls", [](Self& f, const Value& v) { return f.dtls(v); }},
       {"codec", [](Self& f, const Value& v) { return f.codec(v); }},
@@ -245,11 +242,16 @@ Error RequestFields::flag(std::string_view word) {
   return {};
 }
 
-Error RequestFields::words(std::string_view key, const Value& value, FlagSet& out,
-                           std::string_view prefix) {
+Error RequestFields::words(std::string_view key, const Value& value, FlagSet& out) {
   return for_each_word(value, [&](std::string_view word) -> Error {
-    if (usable_word(key, word))
-      insert(key, prefix.empty() ? std::string(word) : std::string(prefix) += word, out);
+    if (usable_word(key, word)) insert(key, word, out);
+    return {};
+  });
+}
+
+Error RequestFields::prefixed(std::string_view prefix, const Value& value) {
+  return for_each_word(value, [&](std::string_view word) -> Error {
+    if (usable_word(prefix, word)) insert(prefix, std::string(prefix) += word, request_.flags);
     return {};
   });
 }

@@ -35,7 +35,9 @@ class RequestFields {
   Error rtpp_flags(const Value& value);
   Error rtpp_flag(std::string_view key, const Value* value);
   bool transport_word(std::string_view word);
-  Error words(std::string_view key, const Value& value, FlagSet& out, std::string_view prefix = {});
+  Error words(std::string_view key, const Value& value, FlagSet& out);
+  // Words that have no field of their own become flags: BUNDLE [accept] is the flag BUNDLE-accept.
+  Error prefixed(std::string_view prefix, const Value& value);
   Error codec(const Value& value);
   Error ice(const Value& value);
   Error dtls(const Value& value);

@@ -179,6 +179,12 @@ TEST(RtppFlags, HostileStringsAreBounded) {
   EXPECT_TRUE(parse_rtpp_flags("]]][[[ = ] [").size() <= 1U);
 }
 
+TEST(Request, WordsWithoutAFieldBecomeFlags) {
+  EXPECT_TRUE(offer_with("BUNDLE", Value::list({"accept"})).flags.has("bundle-accept"));
+  EXPECT_TRUE(offer_with("endpoint-learning", "off").flags.has("endpoint-learning-off"));
+  EXPECT_TRUE(offer_with("ICE", Value::list({"force", "lite"})).flags.has("ICE-lite"));
+}
+
 TEST(Request, WebRtcStandsForWhatABrowserNeeds) {
   const Request request = offer_with("flags", Value::list({"WebRTC"}));
 

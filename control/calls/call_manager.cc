@@ -323,10 +323,9 @@ void CallManager::Impl::no_relay(const std::shared_ptr<Attempt>& work) {
 void CallManager::Impl::report(Job job, Entry& entry) {
   const std::string call_id = job.request.call_id;
   const bool query = job.request.command == Command::query;
-  const bool matches =
-      entry.record &&
-      (job.request.from_tag.empty() ? query
-                                    : entry.record->leg_by_tag(job.request.from_tag).has_value());
+  // Without a from-tag the whole call is meant.
+  const bool matches = entry.record && (job.request.from_tag.empty() ||
+                                        entry.record->leg_by_tag(job.request.from_tag));
   if (!matches) {
     if (query) return conclude(call_id, job.reply, ng::error(ng::kUnknownCall));
     return conclude(call_id, job.reply,

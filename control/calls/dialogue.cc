@@ -359,7 +359,9 @@ Result<std::string> write_description(CallRecord& record, Exchange& exchange) {
 }
 
 Forgotten take_delete(CallRecord& record, const ng::Request& request) {
-  const auto from = record.leg_by_tag(request.from_tag);
+  // Without a from-tag the branch, or else the whole call, is meant.
+  const auto from = request.from_tag.empty() ? std::optional<std::size_t>{0}
+                                             : record.leg_by_tag(request.from_tag);
   if (!from) return Forgotten::nothing;
   std::optional<std::size_t> branch;
   if (!request.to_tag.empty()) {

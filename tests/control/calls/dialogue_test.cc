@@ -135,6 +135,7 @@ TEST_F(DialogueTest, deleting_one_branch_leaves_the_others) {
   EXPECT_EQ(media::validate(record.spec), "");
   EXPECT_EQ(take_delete(record, request("b2", "a", "")), Forgotten::call);
   EXPECT_EQ(take_delete(record, request("x", "a", "")), Forgotten::nothing);
+  EXPECT_EQ(take_delete(record, request("", "", "")), Forgotten::call);
 }
 
 TEST_F(DialogueTest, a_line_with_port_0_has_no_ports_and_gets_them_when_it_is_offered_again) {

@@ -12,7 +12,7 @@ using ::testing::HasSubstr;
 
 media::CallSpec full_spec() {
   media::CallSpec spec;
-  spec.key = "call@example";
+  spec.key = "call\xff@example";  // not UTF-8, as some phones send it
   spec.revision = 7;
   spec.answered = true;
   spec.setup_timeout = 30s;

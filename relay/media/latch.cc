@@ -28,17 +28,15 @@ void Latch::configure(const LatchConfig& config, Instant now) {
     unlatch();  // takes the new signalled endpoint as target
     return;
   }
-  if (!reopened) return;
-  window_end_ = now + config_.learning_window;
-  rebindings_ = 0;
-  if (exact(source_)) {
-    stale_ = false;
-    target_ = source_;
-    return;
+  if (reopened) {
+    window_end_ = now + config_.learning_window;
+    rebindings_ = 0;
+    stale_ = !exact(source_);
+    last_heard_ = Instant::min();
   }
-  stale_ = true;
-  last_heard_ = Instant::min();
-  if (!config_.ice && config_.signalled && !nat_suspected()) target_ = *config_.signalled;
+  // The signalled endpoint may have changed within an epoch too: what was not learned follows it.
+  const bool direct = stale_ && !config_.ice && config_.signalled && !nat_suspected();
+  target_ = direct ? *config_.signalled : source_;
 }
 
 Latch::Gate Latch::check(const RemoteEndpoint& source, Instant now, const IpAddress* companion) {

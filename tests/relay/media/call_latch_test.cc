@@ -265,6 +265,16 @@ TEST_F(ReinviteTest, SendsToTheNewEndpointAtOnceWhereNoNatIsToBeSuspected) {
   EXPECT_EQ(bob_reaches(), kAliceElsewhere.to_string());
 }
 
+TEST_F(ReinviteTest, AnEndpointThatWasNeverHeardIsForgottenWithItsSpecification) {
+  start();
+  to_alice_port(kAlice, rtp());
+  move_alice(kAliceElsewhere);
+  EXPECT_EQ(bob_reaches(), kAliceElsewhere.to_string());
+  alice().remote_rtp.reset();
+  update();
+  EXPECT_EQ(bob_reaches(), kAlice.to_string());
+}
+
 TEST_F(ReinviteTest, SendsToTheOldMappingUntilTheNewOneIsHeardBehindNat) {
   put_alice_behind_nat();
   start();

@@ -1,0 +1,1 @@
+rtpool_bench(media_bench SOURCES ${CMAKE_CURRENT_LIST_DIR}/media_bench.cc DEPS relay_media)

@@ -88,8 +88,9 @@ struct PoolElement {
 struct PoolUpdate {
   std::uint64_t sequence = 0;
   bool snapshot = false;
-  bool settled = true;  // false: the registrar has just started and elements may not be back yet
-  bool panic = false;   // more than half the pool fell silent at once; nobody is being removed
+  bool settled = true;     // false: the registrar has just started and elements may not be back yet
+  bool panic = false;      // more than half the pool fell silent at once; nobody is being removed
+  bool keepalive = false;  // only a sign of life; `sequence` is the last one sent
   Policy policy = Policy::least_used_degradation;
   std::vector<PoolElement> changed;
   std::vector<PoolElementId> removed;

@@ -149,7 +149,6 @@ class Registrar {
     Policy policy = Policy::least_used_degradation;
     std::map<PoolElementId, Member> members;
     std::unique_ptr<Selector> selector;
-    std::size_t silent = 0;
     bool panic = false;
     bool load_changed = false;
   };

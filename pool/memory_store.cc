@@ -1,0 +1,35 @@
+#include "pool/memory_store.h"
+
+#include <utility>
+
+namespace rtpool::pool {
+
+void MemoryStore::get(const std::string& key, GetDone done) {
+  const auto it = entries_.find(key);
+  done(it == entries_.end() ? StoreEntry{} : it->second.entry);
+}
+
+void MemoryStore::compare_and_swap(const std::string& key, std::uint64_t expected,
+                                   std::string value, SwapDone done) {
+  auto it = entries_.find(key);
+  const std::uint64_t revision = it == entries_.end() ? 0 : it->second.entry.revision;
+  if (revision != expected) {
+    done(SwapOutcome{.swapped = false,
+                     .current = it == entries_.end() ? StoreEntry{} : it->second.entry});
+    return;
+  }
+  if (it == entries_.end()) {
+    if (entries_.size() >= max_entries_) {
+      entries_.erase(by_age_.front());
+      by_age_.pop_front();
+    }
+    by_age_.push_back(key);
+    it = entries_.emplace(key, Slot{.entry = {}, .age = std::prev(by_age_.end())}).first;
+  } else {
+    by_age_.splice(by_age_.end(), by_age_, it->second.age);
+  }
+  it->second.entry = {.value = std::move(value), .revision = ++revision_};
+  done(SwapOutcome{.swapped = true, .current = it->second.entry});
+}
+
+}  // namespace rtpool::pool

@@ -1,32 +1,61 @@
-// Receiving allocates nothing, whatever comes: this binary's operator new counts.
+// Receiving allocates nothing, whatever comes: this binary's operator new counts, and so does
+// OpenSSL's allocator.
+#include <openssl/crypto.h>
+
 #include <cstdlib>
 #include <new>
 
 #include "tests/relay/media/scene.h"
 
 namespace {
-std::size_t allocations = 0;
-}
 
-void* operator new(std::size_t size) {
+std::size_t allocations = 0;
+
+// Not inlined: a compiler that sees malloc() behind one operator and free() behind the other takes
+// them for a mismatch.
+[[gnu::noinline]] void* count_and_allocate(std::size_t size) {
   ++allocations;
   if (void* memory = std::malloc(size)) return memory;
   throw std::bad_alloc();
 }
+[[gnu::noinline]] void release(void* memory) {
+  std::free(memory);
+}
+
+void* crypto_malloc(std::size_t size, const char*, int) {
+  ++allocations;
+  return std::malloc(size);
+}
+void* crypto_realloc(void* memory, std::size_t size, const char*, int) {
+  ++allocations;
+  return std::realloc(memory, size);
+}
+void crypto_free(void* memory, const char*, int) {
+  std::free(memory);
+}
+
+// Must come before OpenSSL's first allocation.
+const int counting_crypto = CRYPTO_set_mem_functions(crypto_malloc, crypto_realloc, crypto_free);
+
+}  // namespace
+
+void* operator new(std::size_t size) {
+  return count_and_allocate(size);
+}
 void* operator new[](std::size_t size) {
-  return operator new(size);
+  return count_and_allocate(size);
 }
 void operator delete(void* memory) noexcept {
-  std::free(memory);
+  release(memory);
 }
 void operator delete[](void* memory) noexcept {
-  std::free(memory);
+  release(memory);
 }
 void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
+  release(memory);
 }
 void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
+  release(memory);
 }
 
 namespace rtpool::media::testing {
@@ -52,6 +81,7 @@ TEST_F(AllocationTest, TheCounterCounts) {
   const std::size_t before = allocations;
   delete new int(1);
   EXPECT_EQ(allocations - before, 1u);
+  EXPECT_EQ(counting_crypto, 1);
 }
 
 TEST_F(AllocationTest, ForwardingRtpAndRtcpIsFree) {

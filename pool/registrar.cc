@@ -7,6 +7,7 @@ namespace rtpool::pool {
 namespace {
 
 constexpr std::size_t kPanicMinimum = 3;  // elements; below it "more than half" says nothing
+constexpr Duration kPanicWindow = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -47,6 +48,11 @@ Result<void> Registrar::admit(const Registration& registration) const {
   }
   if (elements_ >= options_.max_elements) return Error(Errc::too_many_elements);
   return {};
+}
+
+Policy Registrar::policy(const std::string& pool) const {
+  const auto it = pools_.find(pool);
+  return it == pools_.end() ? Policy::least_used_degradation : it->second.policy;
 }
 
 Registrar::Pool& Registrar::pool_for(const Registration& registration) {
@@ -337,10 +343,11 @@ void Registrar::check_pool(Instant now, Pool& pool) {
     const std::uint32_t missing = missed(member, now);
     if (missing > 0 && missing + member.reports >= options_.missed_heartbeats) silent.push_back(id);
   }
-  set_panic(pool, silent.size());
+  set_panic(now, pool, silent.size());
   for (const PoolElementId id : silent) {
     Member& member = pool.members.at(id);
     if (!pool.panic) {
+      pool.silent_deaths.push_back(now);
       remove(now, pool, id, Notice::What::dead);
     } else if (!member.element.suspect) {
       member.element.suspect = true;
@@ -350,8 +357,17 @@ void Registrar::check_pool(Instant now, Pool& pool) {
   for (const PoolElementId id : fenced) remove(now, pool, id, Notice::What::dead);
 }
 
-void Registrar::set_panic(Pool& pool, std::size_t silent) {
-  const bool panic = pool.members.size() >= kPanicMinimum && silent * 2 > pool.members.size();
+// Those already removed for silence within the last second count too: a mass silence is noticed one
+// by one.
+void Registrar::set_panic(Instant now, Pool& pool, std::size_t silent) {
+  if (!pool.panic) {
+    std::erase_if(pool.silent_deaths, [&](Instant at) { return now - at > kPanicWindow; });
+  } else if (silent == 0) {
+    pool.silent_deaths.clear();
+  }
+  const std::size_t gone = pool.silent_deaths.size();
+  const std::size_t all = pool.members.size() + gone;
+  const bool panic = silent > 0 && all >= kPanicMinimum && (silent + gone) * 2 > all;
   if (panic == pool.panic) return;
   pool.panic = panic;
   notice(panic ? Notice::What::panic_began : Notice::What::panic_ended, pool.handle, "");

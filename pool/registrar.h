@@ -101,6 +101,9 @@ class Registrar {
   [[nodiscard]] Result<void> admit(const Registration& registration) const;
   [[nodiscard]] bool pool_is_empty(const std::string& pool) const { return !pools_.contains(pool); }
 
+  // Of a pool that exists; the default otherwise.
+  [[nodiscard]] Policy policy(const std::string& pool) const;
+
   // The registration with the epoch that was granted. A live element of a lower epoch under the
   // same name is replaced and its stream closed; a higher one refuses this (stale_epoch).
   Result<void> attach(Instant now, StreamId stream, const Registration& registration,
@@ -149,6 +152,7 @@ class Registrar {
     Policy policy = Policy::least_used_degradation;
     std::map<PoolElementId, Member> members;
     std::unique_ptr<Selector> selector;
+    std::vector<Instant> silent_deaths;  // of the last second, or since the panic began
     bool panic = false;
     bool load_changed = false;
   };
@@ -172,7 +176,7 @@ class Registrar {
   Member* find_by_stream(StreamId stream, Pool** pool);
   void update_drained(Member& member) const;
   void check_pool(Instant now, Pool& pool);
-  void set_panic(Pool& pool, std::size_t silent);
+  void set_panic(Instant now, Pool& pool, std::size_t silent);
   void remove(Instant now, Pool& pool, PoolElementId id, Notice::What why);
   void publish(Instant now, Pool& pool, Member& member);
   void push_loads(Instant now, Pool& pool);

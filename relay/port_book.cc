@@ -78,7 +78,12 @@ void PortBook::closed(LeaseKey key, Instant now) {
 
 bool PortBook::owns(const Endpoint& endpoint) const {
   for (const Address& at : addresses_) {
-    if (at.ip == endpoint.address && at.allocator.in_use(endpoint.port)) return true;
+    if (at.ip != endpoint.address || !at.allocator.in_use(endpoint.port)) continue;
+    // The odd port of a multiplexed stream is nobody's socket of ours: a telephone on this host may
+    // have it.
+    const auto standing = at.standing.find(static_cast<std::uint16_t>(endpoint.port & ~1U));
+    const bool odd = (endpoint.port & 1U) != 0;
+    return !odd || standing == at.standing.end() || standing->second.open > 1;
   }
   return false;
 }

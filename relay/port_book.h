@@ -45,7 +45,7 @@ class PortBook {
   void release(LeaseKey key, Instant now);
   void closed(LeaseKey key, Instant now);  // one socket of the pair
 
-  // Whether an endpoint is one of our ports that calls use or that rests.
+  // Whether an endpoint is one of our ports that calls use, or that rests after use.
   [[nodiscard]] bool owns(const Endpoint& endpoint) const;
 
   struct Counts {

@@ -50,6 +50,7 @@ Shard::~Shard() {
 void Shard::stop() {
   if (!thread_.joinable()) return;
   worker_->post(StopShard{});
+  last_post_done_.set_value();
   thread_.join();
 }
 
@@ -65,6 +66,7 @@ void Shard::run(const io::UringOptions& options, Duration batch_window, Worker::
   ready.result.set_value({});  // `ready` is gone from here on
   while (worker_->run_once()) {
   }
+  last_post_done_.get_future().wait();
 }
 
 }  // namespace rtpool

@@ -5,7 +5,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <future>
 #include <memory>
+#include <string>
 #include <thread>
 
 #include "relay/base/result.h"
@@ -40,7 +43,8 @@ class Shard {
 
   io::SystemClock clock_;
   io::UringFeatures features_;
-  std::unique_ptr<Worker> worker_;  // outlives its ring, so that counts() stays good
+  std::unique_ptr<Worker> worker_;     // outlives its ring, so that counts() stays good
+  std::promise<void> last_post_done_;  // the ring must live until nobody can wake it any more
   std::thread thread_;
 };
 

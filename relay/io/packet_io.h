@@ -23,8 +23,8 @@
 
 namespace rtpool::io {
 
-// A socket's place in the table, below PacketIo::capacity(). Used again only after its `closed` was
-// reported.
+// A socket's place in the table, below PacketIo::capacity(). Free for another
+// socket once it was reported closed; the owner works the batch off before it attaches again.
 struct SocketSlot {
   static constexpr std::uint32_t kNone = 0xffff'ffff;
   std::uint32_t index = kNone;

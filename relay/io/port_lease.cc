@@ -44,9 +44,17 @@ std::optional<PortPair> PortPairAllocator::lease(Instant now) {
 }
 
 void PortPairAllocator::release(PortPair pair, Instant now) {
+  rest(pair, State::resting, now);
+}
+
+void PortPairAllocator::set_aside(PortPair pair, Instant now) {
+  rest(pair, State::taken, now);
+}
+
+void PortPairAllocator::rest(PortPair pair, State state, Instant now) {
   const std::uint16_t index = index_of(pair);
   RTPOOL_ASSERT(state_[index] == State::leased);
-  state_[index] = State::resting;
+  state_[index] = state;
   --leased_;
   resting_.push_back({now + rest_, index});
 }
@@ -67,7 +75,8 @@ std::size_t PortPairAllocator::resting(Instant now) {
 bool PortPairAllocator::in_use(std::uint16_t port) const {
   if (port < first_) return false;
   const std::size_t index = (port - first_) / 2U;
-  return index < state_.size() && state_[index] != State::free;
+  if (index >= state_.size()) return false;
+  return state_[index] == State::leased || state_[index] == State::resting;
 }
 
 std::uint16_t PortPairAllocator::index_of(PortPair pair) const {
@@ -107,7 +116,7 @@ Result<LeasedSockets> lease_sockets(PortPairAllocator& allocator, const IpAddres
       return error;
     }
     // Another program sits on one of the two: no use in drawing this pair again soon.
-    allocator.release(*pair, now);
+    allocator.set_aside(*pair, now);
   }
   return Error{IoErrc::out_of_ports, address.to_string() + ": all media ports are in use, " +
                                          std::to_string(allocator.leased()) + " of " +

@@ -46,15 +46,19 @@ class PortPairAllocator {
   [[nodiscard]] std::size_t total() const { return state_.size(); }
   [[nodiscard]] std::size_t leased() const { return leased_; }
   [[nodiscard]] std::size_t resting(Instant now);
-  // Whether the port belongs to a pair that is leased or resting.
+  // Another program has one of its ports: not tried again for as long as a rest, but not ours
+  // meanwhile.
+  void set_aside(PortPair pair, Instant now);
+  // Whether the port belongs to a pair that is leased, or rests after use.
   [[nodiscard]] bool in_use(std::uint16_t port) const;
 
  private:
-  enum class State : std::uint8_t { free, leased, resting };
+  enum class State : std::uint8_t { free, leased, resting, taken };
   struct Resting {
     Instant until;
     std::uint16_t index;
   };
+  void rest(PortPair pair, State state, Instant now);
   [[nodiscard]] std::uint16_t index_of(PortPair pair) const;
   void wake_rested(Instant now);
 

@@ -556,8 +556,6 @@ Batch UringIo::receive(const Wait& wait) {
   Impl& io = *impl_;
   flush();
   io.give_back_buffers();
-  // A slot that was reported closed may serve again; its ports have new users from now on.
-  for (const SocketSlot slot : io.reported) io.free_slots.push_back(slot.index);
   io.reported.clear();
   io.packets.clear();
   io.failures.clear();
@@ -567,6 +565,9 @@ Batch UringIo::receive(const Wait& wait) {
   io.wait(io.closed.empty() ? wait : Wait{});
   io.collect();
   std::swap(io.reported, io.closed);
+  // Reported is free: what the owner hears of may be on its way to a new user before the next
+  // batch.
+  for (const SocketSlot slot : io.reported) io.free_slots.push_back(slot.index);
   return {io.packets, io.failures, io.reported, io.woken};
 }
 

@@ -31,10 +31,11 @@ using test::rtp;
 using test::sequence_of;
 using test::UdpPhone;
 
-// A range of ports of this test's own, drawn so that tests running side by side seldom meet.
+// A range of ports of this test's own, below those the kernel gives to telephones, and drawn so
+// that tests running side by side seldom meet.
 PortRange some_ports(std::uint16_t count) {
   rtpool::Random random(io::random_seed());
-  const auto first = static_cast<std::uint16_t>(10'000 + 2 * random.below((30'000U - count) / 2));
+  const auto first = static_cast<std::uint16_t>(10'000 + 2 * random.below((22'000U - count) / 2));
   return {first, static_cast<std::uint16_t>(first + count - 1)};
 }
 

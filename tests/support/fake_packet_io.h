@@ -69,8 +69,8 @@ class FakePacketIo final : public io::PacketIo {
   io::Batch receive(const io::Wait& wait) override {
     last_wait_ = wait;
     flush();
-    for (const io::SocketSlot slot : closed_) slots_[slot.index] = State::free;
     closed_ = std::exchange(closing_, {});
+    for (const io::SocketSlot slot : closed_) slots_[slot.index] = State::free;
     reported_failures_ = std::exchange(failures_, {});
     buffers_ = std::exchange(arriving_, {});
     packets_.clear();

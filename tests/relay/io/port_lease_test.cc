@@ -145,6 +145,7 @@ TEST(LeasedSockets, TheEvenOneIsGivenBackWhenTheOddOneIsTaken) {
   EXPECT_EQ(leased.error().code, IoErrc::out_of_ports);
   EXPECT_TRUE(UdpSocket::bind(LocalEndpoint{{kLoopback, even}}, {}));
   EXPECT_EQ(ports.leased(), 0U);
+  EXPECT_FALSE(ports.in_use(odd));  // it is the other program's, which may be a telephone of a call
   *other = UdpSocket();
   clock.advance(6s);
   EXPECT_TRUE(lease_sockets(ports, kLoopback, true, {}, clock.now()));

@@ -25,7 +25,7 @@ struct CodecRules {  // names as in a=rtpmap, "opus", "G722/8000", "opus/48000/2
   std::vector<std::string> strip;   // taken out
   std::vector<std::string> except;  // but not these
   std::vector<std::string>
-      offer;  // with strip all: put back, in this order; else: moved to the front
+      offer;  // put back after stripping, in this order, behind those that stayed
 };
 
 struct Options {
@@ -57,14 +57,15 @@ struct Options {
   bool reset = false;                                // forget what was agreed on ICE
   std::uint32_t ptime_ms = 0, reverse_ptime_ms = 0;  // 0: as it comes
 
+  std::optional<IpFamily> address_family;  // of our sockets towards the recipient
   std::optional<IpAddress> media_address;  // written instead of ours
   CodecRules codec;
 };
 
 // Sets what `word` under the NG key `key` means here; a word that says nothing about SDP changes
 // nothing and gives false. Keys: "flags", "replace", "ICE", "rtcp-mux", "transport-protocol",
-// "codec-strip", "codec-except", "codec-offer", "ptime", "ptime-reverse", "media-address". In words
-// and keys `-`, `_` and space are one.
+// "codec-strip", "codec-except", "codec-offer", "address-family", "ptime", "ptime-reverse",
+// "media-address". In words and keys `-`, `_` and space are one.
 bool take_word(Options& options, std::string_view key, std::string_view word);
 
 }  // namespace rtpool::sdp

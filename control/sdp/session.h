@@ -68,7 +68,8 @@ struct Connection {  // c= (RFC 8866, 5.7)
   std::size_t line = 0;
   std::string_view address_type;  // "IP4"
   std::string_view address_text;  // without TTL and count
-  IpAddress address;
+  IpAddress address;              // unspecified where `is_name`
+  bool is_name = false;           // a host name: accepted where its media is not ours to relay
 };
 
 struct Codec {  // one format of an RTP m= line with its attributes (RFC 8866, 6.6 and 6.15; RFC

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,8 +32,9 @@ struct MediaTerms {
   std::string type;           // "audio"
   std::string protocol_text;  // as this party writes, or is written, its m= line
   Protocol protocol = Protocol::other;
-  std::string formats;             // of protocols that are not RTP
-  std::vector<CodecTerms> codecs;  // what this party was offered or has said
+  std::string formats;                // of protocols that are not RTP
+  std::vector<CodecTerms> codecs;     // what this party was offered or has said
+  std::vector<std::uint8_t> offered;  // payload types last offered to it: what it may answer with
   std::string mid;
   std::uint32_t ptime_ms = 0;
   bool ptime_fixed = false;  // by the proxy
@@ -43,7 +45,8 @@ struct MediaTerms {
   bool ice = false;          // ICE with this party, ended here
   bool peer_lite = false;    // it is a lite agent itself
   bool trickle = false;
-  bool zero_address = false;  // it is on hold by 0.0.0.0
+  bool zero_address = false;       // it is on hold by 0.0.0.0
+  std::optional<IpFamily> family;  // of our sockets that face it
   bool operator==(const MediaTerms&) const = default;
 };
 
@@ -58,6 +61,7 @@ struct Party {
 
 // What to open and tell the relay about one m= line of one party.
 struct SocketPlan {
+  IpFamily family = IpFamily::v4;
   bool open = false;  // false: rejected or not ours to relay, needs no ports
   bool rtcp =
       false;  // needs a second port for RTCP (RTP without rtcp-mux, or muxing not agreed yet)

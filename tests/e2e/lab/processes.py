@@ -78,8 +78,8 @@ class Rtpengine(RtpoolProcess):
     def complaints(self):
         return [line for line in self.stderr.splitlines() if re.search(r"^(ERR|CRIT)", line)]
 
-    def leased_ports(self):
-        return None  # it does not tell
+    def leftovers(self):
+        return {}  # it does not tell
 
 
 class Rtpool(RtpoolServe):
@@ -94,8 +94,14 @@ class Rtpool(RtpoolServe):
         bad = r"\b(error|critical|warning)\b|Sanitizer|runtime error"
         return [line for line in self.stderr.splitlines() if re.search(bad, line, re.IGNORECASE)]
 
-    def leased_ports(self):
-        return int(self.metric("rtpool_ports_leased"))
+    def leftovers(self):
+        """What must be nought when all calls are over, by the relay's own metrics."""
+        metrics = self.metrics()
+        names = ('rtpool_ports{state="leased"}', "rtpool_calls", "rtpool_relay_calls")
+        left = {name: metrics[name] for name in names if metrics[name]}
+        if dropped := self.metric("rtpool_dropped_packets_total"):
+            left["rtpool_dropped_packets_total"] = dropped
+        return left
 
 
 class Sipp:

@@ -50,9 +50,10 @@ struct RelayOptions {
   Endpoint listen = loopback(7410);
   bool listen_given = false;
   std::string advertise;  // what controllers connect to; empty: the listen address
-  std::string policy = "lud";
+  std::string policy = "least-used-degradation";
+  std::uint32_t weight = 1;
+  std::uint32_t priority = 0;
   std::string zone;
-  Duration heartbeat_interval = std::chrono::milliseconds(50);
   EngineOptions engine;  // media_addresses never empty after parse_command_line()
 };
 

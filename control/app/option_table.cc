@@ -16,8 +16,11 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr std::array<std::string_view, 7> kPolicies{"lud", "lu",    "rr",  "rand",
-                                                    "wrr", "wrand", "prio"};
+// As pool/pool_element.h spells them; the default first.
+constexpr std::array<std::string_view, 9> kPolicies{
+    "least-used-degradation", "least-used",      "round-robin", "random",
+    "weighted-round-robin",   "weighted-random", "priority",    "priority-least-used",
+    "randomized-least-used"};
 
 // One shard for each core that this process may run on.
 std::uint32_t usable_cores() {
@@ -203,15 +206,13 @@ void add_pool(Options& o, std::vector<Row>& rows) {
         .example = "memory",
         .set = setter(parse_store, [&o](const std::string& s) { o.registrar.store = s; }),
         .show = [&o] { return o.registrar.store; }}});
-  Option heartbeat = duration_option(
-      "heartbeat-interval",
-      "How often a relay reports its load to each registrar. One that misses three is "
-      "taken out of the pool. Relays and registrars need the same value.",
-      "20ms", o.registrar.heartbeat_interval, milliseconds(10), seconds(1), false);
-  heartbeat.set = setter(duration_within(milliseconds(10), seconds(1), false), [&o](Duration d) {
-    o.registrar.heartbeat_interval = o.relay.heartbeat_interval = d;
-  });
-  rows.push_back({{registrar, relay, serve}, std::move(heartbeat)});
+  rows.push_back(
+      {{registrar, serve},
+       duration_option(
+           "heartbeat-interval",
+           "How often a relay reports its load to each registrar. One that misses three is "
+           "taken out of the pool. The relays learn it from the registrar.",
+           "20ms", o.registrar.heartbeat_interval, milliseconds(10), seconds(1), false)});
 }
 
 void add_media(Options& o, std::vector<Row>& rows) {
@@ -304,17 +305,39 @@ void add_relay(Options& o, std::vector<Row>& rows) {
         .example = "relay-7.example.net:7410",
         .set = setter(parse_target, [&o](const std::string& s) { o.relay.advertise = s; }),
         .show = [&o] { return o.relay.advertise; }}});
-  rows.push_back({{relay, serve},
-                  {.name = "policy",
-                   .value_name = "POLICY",
-                   .help = "How a relay is chosen for a new call (RFC 5356): lud least used with "
-                           "degradation, lu least "
-                           "used, rr round robin, rand random, wrr and wrand the same by weight, "
-                           "prio by priority. All "
-                           "relays of a pool need the same.",
-                   .example = "rr",
-                   .set = setter(parse_policy, [&o](const std::string& s) { o.relay.policy = s; }),
-                   .show = [&o] { return o.relay.policy; }}});
+  rows.push_back(
+      {{relay, serve},
+       {.name = "policy",
+        .value_name = "POLICY",
+        .help =
+            "How a relay is chosen for a new call (RFC 5356). least-used-degradation: the least "
+            "loaded, counting what was handed out since its last report; least-used; round-robin; "
+            "random; "
+            "weighted-round-robin and weighted-random: by --weight; priority: the highest "
+            "--priority; "
+            "priority-least-used; randomized-least-used. All relays of a pool need the same.",
+        .example = "round-robin",
+        .set = setter(parse_policy, [&o](const std::string& s) { o.relay.policy = s; }),
+        .show = [&o] { return o.relay.policy; }}});
+  const auto amount = [](std::string_view name, std::string_view help, std::string_view example,
+                         std::uint32_t& value) {
+    return Option{
+        .name = name,
+        .value_name = "NUMBER",
+        .help = help,
+        .example = example,
+        .set = setter(number_within(0, 65535),
+                      [&value](std::uint64_t n) { value = static_cast<std::uint32_t>(n); }),
+        .show = [&value] { return std::to_string(value); }};
+  };
+  rows.push_back(
+      {{relay},
+       amount("weight",
+              "The share of calls under the weighted policies; 0 makes it the last resort.", "10",
+              o.relay.weight)});
+  rows.push_back({{relay},
+                  amount("priority", "The higher one is taken first under the priority policies.",
+                         "1", o.relay.priority)});
   rows.push_back(
       {{relay, controller, serve},
        {.name = "zone",

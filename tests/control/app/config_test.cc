@@ -121,7 +121,7 @@ TEST(CommandLine, RolesApartTakeTheirOptions) {
                             "--shards",
                             "1",
                             "--policy",
-                            "rr",
+                            "round-robin",
                             "--zone",
                             "z"});
   EXPECT_EQ(r.relay.id, "r1");
@@ -130,7 +130,7 @@ TEST(CommandLine, RolesApartTakeTheirOptions) {
   EXPECT_EQ(r.relay.engine.batch_window, 200us);
   EXPECT_EQ(r.relay.engine.port_rest, 0s);
   EXPECT_EQ(r.relay.engine.max_calls, 7U);
-  EXPECT_EQ(r.relay.policy, "rr");
+  EXPECT_EQ(r.relay.policy, "round-robin");
   const Options c = parsed({"controller", "--ng", "[::1]:2223", "--media-timeout", "45s",
                             "--max-call-duration", "2h", "--setup-timeout", "0"});
   EXPECT_EQ(c.controller.ng.to_string(), "[::1]:2223");
@@ -182,7 +182,7 @@ TEST(CommandLine, EachWrongValueSaysWhatIsWrongAndWhatWouldBeRight) {
       {{"serve", "--log-level", "loud"}, "is unknown; write debug, info, warning, error or off"},
       {{"serve", "--log-format", "xml"}, "write text or json"},
       {{"serve", "--pool", "a/b"}, "is not a name"},
-      {{"serve", "--policy", "best"}, "is no policy; write one of lud"},
+      {{"serve", "--policy", "best"}, "is no policy; write one of least-used-degradation"},
       {{"serve", "--store", "redis://x"}, "is no store"},
       {{"relay", "--media-address", "127.0.0.1", "--registrar", "a:1,a:1"}, "names a:1 twice"},
       {{"relay", "--media-address", "127.0.0.1", "--registrar", "a"}, "is not a list of places"},

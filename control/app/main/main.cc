@@ -1,0 +1,62 @@
+// The program `rtpool`: reads the command line and runs what it says. Exceptions of starting up end
+// here.
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "control/app/config.h"
+#include "control/app/roles/operator_commands.h"
+#include "control/app/roles/program.h"
+#include "control/app/version.h"
+
+namespace {
+
+using rtpool::control::Command;
+
+constexpr int kUsageStatus = 2;
+
+// The command's words for the beginning of an error's line: `rtpool serve: …`.
+std::string name_of(const std::vector<std::string>& arguments) {
+  std::string name = "rtpool";
+  if (!arguments.empty() && arguments[0].rfind('-', 0) != 0 && arguments[0].size() < 20)
+    name += " " + arguments[0];
+  return name;
+}
+
+int run(const std::vector<std::string>& arguments) {
+  auto options = rtpool::control::parse_command_line(arguments);
+  if (!options) {
+    std::fprintf(stderr, "%s: %s\n", name_of(arguments).c_str(), options.error().detail.c_str());
+    return kUsageStatus;
+  }
+  switch (options->command) {
+    case Command::help:
+      std::printf("%s", options->help.c_str());
+      return 0;
+    case Command::version:
+      std::printf("rtpool %s\n", rtpool::control::kVersion);
+      return 0;
+    case Command::pool_list:
+      return rtpool::control::list_pool(options->client);
+    case Command::call_list:
+      return rtpool::control::list_calls(options->client);
+    case Command::registrar:
+    case Command::relay:
+    case Command::controller:
+    case Command::serve:
+      return rtpool::control::run_program(std::move(*options));
+  }
+  return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(std::vector<std::string>(argv + 1, argv + argc));
+  } catch (const std::exception& wrong) {
+    std::fprintf(stderr, "rtpool: %s\n", wrong.what());
+    return 1;
+  }
+}

@@ -1,0 +1,97 @@
+#include "control/app/roles/registrar_role.h"
+
+#include <map>
+
+#include "control/app/errc.h"
+#include "control/app/log.h"
+#include "control/app/roles/pool_json.h"
+#include "control/app/roles/pool_log.h"
+#include "pool/registrar_service.h"
+#include "relay/io/entropy.h"
+
+namespace rtpool::control {
+
+struct RegistrarRole::Impl {
+  std::unique_ptr<pool::RegistrarServer> server;
+};
+
+RegistrarRole::RegistrarRole() : impl_(std::make_unique<Impl>()) {}
+RegistrarRole::~RegistrarRole() {
+  stop();
+}
+
+Result<std::unique_ptr<RegistrarRole>> RegistrarRole::start(const RegistrarOptions& options) {
+  std::unique_ptr<RegistrarRole> role(new RegistrarRole());
+  pool::RegistrarServer::Options o;
+  o.listen = options.listen.to_string();
+  o.core.heartbeat_interval = options.heartbeat_interval;
+  o.seed = io::random_seed();
+  o.log = pool_log("registrar");
+  const auto limits = o.core;
+  auto started = pool::RegistrarServer::start(std::move(o));
+  if (!started) return Error(AppErrc::start_failed, "registrar: " + started.error().message());
+  role->impl_->server = std::move(*started);
+  log(Severity::info, "registrar's limits",
+      {{"pools", static_cast<std::uint64_t>(limits.max_pools)},
+       {"relays", static_cast<std::uint64_t>(limits.max_elements)},
+       {"watchers", static_cast<std::uint64_t>(limits.max_watchers)},
+       {"missed_heartbeats", limits.missed_heartbeats},
+       {"fence", format_duration(limits.fence)}});
+  return role;
+}
+
+std::uint16_t RegistrarRole::port() const {
+  return impl_->server->port();
+}
+
+std::vector<std::string> RegistrarRole::missing() const {
+  // It listens from the start; a pool without relays is the controllers' and relays' to miss.
+  return {};
+}
+
+void RegistrarRole::write_metrics(MetricPage& page) const {
+  const auto counts = impl_->server->counts();
+  const auto value = [](std::uint64_t n) { return static_cast<double>(n); };
+  page.gauge("rtpool_registrar_pools", "Pools in the handlespace.", value(counts.pools));
+  page.gauge("rtpool_registrar_watchers", "Controllers that watch.", value(counts.watchers));
+  page.counter("rtpool_registrar_registrations_total", "Registrations granted.",
+               value(counts.registrations));
+  page.counter("rtpool_registrar_heartbeats_total", "Heartbeats heard.", value(counts.heartbeats));
+  page.counter("rtpool_registrar_deaths_total", "Relays declared dead.", value(counts.deaths));
+  page.counter("rtpool_registrar_reports_total", "Reports that a relay is unreachable.",
+               value(counts.reports));
+  std::map<std::string_view, std::uint64_t> states{
+      {"up", 0}, {"suspect", 0}, {"drained", 0}, {"full", 0}};
+  for (const auto& pool : impl_->server->list()) {
+    for (const auto& listed : pool.elements) ++states[state_of(listed.element)];
+  }
+  for (const auto& [state, count] : states)
+    page.gauge("rtpool_registrar_relays", "Relays in all pools, by state.", value(count),
+               {{"state", state}});
+}
+
+void RegistrarRole::write_status(nlohmann::json& status) const {
+  const auto counts = impl_->server->counts();
+  status["registrar"] = {{"listen", impl_->server->endpoint()},
+                         {"pools", counts.pools},
+                         {"relays", counts.elements},
+                         {"watchers", counts.watchers}};
+}
+
+std::optional<nlohmann::json> RegistrarRole::pool() {
+  const auto pools = impl_->server->list();
+  if (pools.empty())
+    return nlohmann::json{
+        {"pool", ""}, {"relays", nlohmann::json::array()}, {"pools", nlohmann::json::array()}};
+  // The first pool as a controller would show it, and all of them.
+  auto answer = pool_json(pools.front());
+  answer["pools"] = nlohmann::json::array();
+  for (const auto& pool : pools) answer["pools"].push_back(pool_json(pool));
+  return answer;
+}
+
+void RegistrarRole::stop() {
+  if (impl_->server) impl_->server->stop();
+}
+
+}  // namespace rtpool::control

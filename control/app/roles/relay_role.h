@@ -1,0 +1,35 @@
+// The relay: an Engine, its gRPC service, and its registration in the pool.
+//
+// Started and stopped on the main thread. Stopping deregisters first, so that no new call comes,
+// then ends the service and the calls. Errors at start name what could not be had.
+#pragma once
+
+#include <memory>
+
+#include "control/app/config.h"
+#include "control/app/roles/role.h"
+#include "relay/base/result.h"
+
+namespace rtpool::control {
+
+class RelayRole final : public Role {
+ public:
+  static Result<std::unique_ptr<RelayRole>> start(const RelayOptions& options);
+  ~RelayRole() override;
+
+  [[nodiscard]] std::vector<std::string> missing() const override;
+  void write_metrics(MetricPage& page) const override;
+  void write_status(nlohmann::json& status) const override;
+  std::optional<nlohmann::json> calls() override;
+  // Deregisters: no new call comes, those in progress go on. Before stop(), where others must stop
+  // in between.
+  void leave();
+  void stop() override;
+
+ private:
+  RelayRole();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace rtpool::control

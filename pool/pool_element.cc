@@ -84,6 +84,11 @@ Result<void> check_name(std::string_view what, std::string_view name) {
   return {};
 }
 
+Result<void> check_endpoint(std::string_view text) {
+  if (is_endpoint(text)) return {};
+  return Error(Errc::bad_endpoint, "'" + std::string(text.substr(0, 64)) + "'");
+}
+
 Result<void> check_registration(const Registration& registration) {
   if (auto ok = check_name("the pool's name", registration.pool); !ok) return ok;
   if (auto ok = check_name("the element's name", registration.name); !ok) return ok;

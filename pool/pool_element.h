@@ -116,6 +116,8 @@ PoolElementId element_id(std::string_view name);
 
 // 1 to 64 of A-Z a-z 0-9 . _ - ; `what` begins the error's sentence.
 Result<void> check_name(std::string_view what, std::string_view name);
+// HOST:PORT, a name, an IPv4 address or a bracketed IPv6 one, with a port above 0.
+Result<void> check_endpoint(std::string_view text);
 Result<void> check_registration(const Registration& registration);
 
 }  // namespace rtpool::pool

@@ -18,14 +18,13 @@
 #include "control/app/roles/pool_json.h"
 #include "control/app/roles/pool_log.h"
 #include "control/app/roles/role_metrics.h"
+#include "control/app/system_time.h"
 #include "control/calls/call_manager.h"
 #include "control/calls/pool_selector.h"
 #include "control/calls/relay_client.h"
 #include "control/ng/server.h"
 #include "pool/client.h"
 #include "relay/base/assert.h"
-#include "relay/io/clock.h"
-#include "relay/io/entropy.h"
 
 namespace rtpool::control {
 namespace {
@@ -69,7 +68,6 @@ struct Gathering {
 
 struct ControllerRole::Impl {
   ControllerOptions options;
-  io::SystemClock clock;
   LatencyHistogram offer_times, answer_times, other_times;
   std::unique_ptr<pool::PoolUserClient> user;
   std::unique_ptr<PoolSelector> selector;
@@ -111,7 +109,7 @@ Result<void> ControllerRole::Impl::join_pool() {
   o.registrars = options.registrars;
   o.pool = options.pool;
   o.zone = options.zone;
-  o.seed = io::random_seed();
+  o.seed = random_seed();
   o.log = pool_log("controller");
   auto started = pool::PoolUserClient::start(std::move(o));
   if (!started) return Error(AppErrc::start_failed, "controller: " + started.error().message());
@@ -121,7 +119,7 @@ Result<void> ControllerRole::Impl::join_pool() {
 }
 
 void ControllerRole::Impl::start_manager() {
-  relays = std::make_unique<RelayClient>(io, [this] { return clock.now(); });
+  relays = std::make_unique<RelayClient>(io, monotonic_now);
   CallManagerOptions o;
   o.pool = options.pool;
   o.setup_timeout = options.setup_timeout;
@@ -139,7 +137,7 @@ void ControllerRole::Impl::start_manager() {
 void ControllerRole::Impl::handle(ng::Request request, ng::Responder responder) {
   // A std::function must be copyable, a Responder can't be.
   auto shared = std::make_shared<ng::Responder>(std::move(responder));
-  manager->handle(request, clock.now(), io::SystemClock::wall_time(),
+  manager->handle(request, monotonic_now(), wall_now(),
                   [shared](const ng::Value& reply) { shared->answer(reply); });
 }
 
@@ -170,7 +168,7 @@ void ControllerRole::Impl::tick() {
   timer.expires_after(kTick);
   timer.async_wait([this](const boost::system::error_code& cancelled) {
     if (cancelled) return;
-    manager->tick(clock.now());
+    manager->tick(monotonic_now());
     tick();
   });
 }
@@ -190,8 +188,8 @@ void ControllerRole::Impl::gather(const std::shared_ptr<Gathering>& gathering) {
     const auto ids = manager->call_ids(kCallsShown);
     gathering->outstanding += ids.size();
     for (const auto& id : ids) {
-      manager->describe(id, clock.now(), [gathering, id](const ng::Value& report) {
-        const auto now = static_cast<std::int64_t>(io::SystemClock::wall_time()) / 1'000'000'000;
+      manager->describe(id, monotonic_now(), [gathering, id](const ng::Value& report) {
+        const auto now = unix_seconds_now();
         if (report.find("tags") != nullptr) gathering->calls.push_back(call_json(id, report, now));
         gathering->finish_one();
       });

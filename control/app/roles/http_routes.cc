@@ -1,8 +1,8 @@
 #include "control/app/roles/http_routes.h"
 
 #include "control/app/page/dashboard.h"
+#include "control/app/system_time.h"
 #include "control/app/version.h"
-#include "relay/io/clock.h"
 
 namespace rtpool::control {
 namespace {
@@ -18,7 +18,7 @@ std::vector<std::string> missing_of(const std::vector<Role*>& roles) {
 }
 
 double seconds_since(Instant start) {
-  return std::chrono::duration<double>(io::SystemClock().now() - start).count();
+  return std::chrono::duration<double>(monotonic_now() - start).count();
 }
 
 HttpReply status_reply(const std::string& command, const std::vector<Role*>& roles, Instant start) {
@@ -54,7 +54,7 @@ HttpReply first_answer(const std::vector<Role*>& roles, const char* what, Ask as
 }  // namespace
 
 void add_routes(HttpServer& server, const std::string& command, const std::vector<Role*>& roles) {
-  const Instant start = io::SystemClock().now();
+  const Instant start = monotonic_now();
   server.get("/", [] {
     return HttpReply{.type = "text/html; charset=utf-8", .body = std::string(dashboard_page())};
   });

@@ -6,8 +6,8 @@
 #include "control/app/log.h"
 #include "control/app/roles/pool_json.h"
 #include "control/app/roles/pool_log.h"
+#include "control/app/system_time.h"
 #include "pool/registrar_service.h"
-#include "relay/io/entropy.h"
 
 namespace rtpool::control {
 
@@ -25,7 +25,7 @@ Result<std::unique_ptr<RegistrarRole>> RegistrarRole::start(const RegistrarOptio
   pool::RegistrarServer::Options o;
   o.listen = options.listen.to_string();
   o.core.heartbeat_interval = options.heartbeat_interval;
-  o.seed = io::random_seed();
+  o.seed = random_seed();
   o.log = pool_log("registrar");
   const auto limits = o.core;
   auto started = pool::RegistrarServer::start(std::move(o));

@@ -59,7 +59,11 @@ class DialogueTest : public ::testing::Test {
     return *record.spec_of(record.legs.at(leg).media.at(line).stream);
   }
 
-  CallRecord record;
+  CallRecord record = [] {
+    CallRecord fresh;
+    fresh.spec.key = "c";
+    return fresh;
+  }();
   DialogueDefaults defaults{
       0, [](std::span<std::byte> bytes) { std::fill(bytes.begin(), bytes.end(), std::byte{9}); }};
 };

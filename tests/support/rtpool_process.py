@@ -65,7 +65,7 @@ class RtpoolProcess:
     def wait(self, timeout=10):
         return self._process.wait(timeout)
 
-    def signal(self, number):
+    def send_signal(self, number):
         self._process.send_signal(number)
 
     def wait_for_line(self, pattern, timeout=10):

@@ -200,8 +200,6 @@ struct UringIo::Impl {
   bool woken = false;
 };
 
-// ---- setting up --------------------------------------------------------------------------------
-
 UringIo::Impl::~Impl() {
   if (ring_open) io_uring_queue_exit(&ring);
   for (const Slot& slot : slots) {
@@ -282,8 +280,6 @@ Result<UringFeatures> UringIo::Impl::set_up_buffers(const UringOptions& wanted) 
   return features;
 }
 
-// ---- towards the kernel ------------------------------------------------------------------------
-
 io_uring_sqe* UringIo::Impl::next_sqe() {
   io_uring_sqe* sqe = io_uring_get_sqe(&ring);
   while (sqe == nullptr) {
@@ -363,8 +359,6 @@ void UringIo::Impl::give_back_buffers() {
   io_uring_buf_ring_advance(buffer_ring, offset);
   used_buffers.clear();
 }
-
-// ---- from the kernel ---------------------------------------------------------------------------
 
 void UringIo::Impl::wait(const Wait& wait) {
   if (io_uring_cq_ready(&ring) > 0) return;
@@ -468,8 +462,6 @@ void UringIo::Impl::on_receive_ended(std::uint32_t index, int result) {
   list.push_back({index, slot.generation});
 }
 
-// ---- the seam ----------------------------------------------------------------------------------
-
 UringIo::UringIo(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 UringIo::~UringIo() = default;
 
@@ -503,8 +495,6 @@ SocketSlot UringIo::attach(UdpSocket socket) {
     slot.fd = socket.release();
   }
   impl_->arm(index);
-  // The SQE must have resolved its file before the descriptor is closed only where it names the
-  // descriptor, and there the descriptor stays.
   return {index};
 }
 

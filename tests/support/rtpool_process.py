@@ -9,6 +9,7 @@ SIGTERM and checked.
 RtpoolProcess runs any command line. Nothing here uses a well-known port, so tests can run side by side.
 """
 
+import itertools
 import json
 import os
 import re
@@ -20,6 +21,7 @@ import time
 import urllib.error
 import urllib.request
 
+_ranges = itertools.count()
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -35,7 +37,7 @@ def free_port_range(size=400, address="127.0.0.1"):
     """MIN-MAX for --media-ports, clear of the ports that the kernel gives out by itself and, by the process's id,
     of those that other tests on this machine take."""
     slots = (32000 - 10000) // size
-    start = 10000 + (os.getpid() * 7 + int(time.monotonic() * 1000)) % slots * size
+    start = 10000 + (os.getpid() * 7 + int(time.monotonic() * 1000) + next(_ranges)) % slots * size
     return f"{start}-{start + size - 1}"
 
 

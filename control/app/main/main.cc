@@ -1,6 +1,7 @@
 // The program `rtpool`: reads the command line and runs what it says. Exceptions of starting up end
 // here.
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <string>
 #include <vector>
@@ -53,6 +54,9 @@ int run(const std::vector<std::string>& arguments) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // gRPC writes lines of its own to stderr for errors that are reported anyway; they would break
+  // the log's format.
+  ::setenv("GRPC_VERBOSITY", "NONE", 0);
   try {
     return run(std::vector<std::string>(argv + 1, argv + argc));
   } catch (const std::exception& wrong) {

@@ -26,13 +26,13 @@ Result<void> check_registrars(const std::vector<std::string>& registrars);
 
 std::uint64_t random_seed();
 
-// Times between attempts: the first within 20 ms, then doubling to half a second, each jittered by
+// Times between attempts: the first within 20 ms, then doubling to 200 ms, each jittered by
 // a half.
 class Backoff {
  public:
   Duration next(Random& random) {
     const auto base = std::chrono::duration_cast<std::chrono::microseconds>(wait_).count();
-    wait_ = std::min<Duration>(wait_ * 2, std::chrono::milliseconds(500));
+    wait_ = std::min<Duration>(wait_ * 2, std::chrono::milliseconds(200));
     return std::chrono::microseconds(base / 2 +
                                      random.below(static_cast<std::uint32_t>(base / 2) + 1));
   }

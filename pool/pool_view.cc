@@ -47,7 +47,7 @@ bool PoolView::apply(std::size_t registrar, const PoolUpdate& update, Changes& c
     return true;
   }
   for (const PoolElement& element : update.changed) merge(element.id, changes);
-  for (const PoolElementId id : update.removed) merge(id, changes);
+  for (const PoolElementId id : update.removed) merge(id, changes, true);
   return true;
 }
 
@@ -84,7 +84,7 @@ std::optional<PoolElement> PoolView::best(PoolElementId id) const {
   return best;
 }
 
-void PoolView::merge(PoolElementId id, Changes& changes) {
+void PoolView::merge(PoolElementId id, Changes& changes, bool named_gone) {
   const auto known = merged_.find(id);
   if (const auto element = best(id)) {
     if (known != merged_.end() && known->second == *element) return;
@@ -95,10 +95,12 @@ void PoolView::merge(PoolElementId id, Changes& changes) {
     return;
   }
   if (known == merged_.end()) return;
+  // To know nothing of an element is no news from a registrar that has just started; to have lost
+  // it is.
   const bool settled = std::any_of(sources_.begin(), sources_.end(), [](const Source& source) {
     return source.contact && source.settled;
   });
-  if (!settled) return;
+  if (!settled && !named_gone) return;
   merged_.erase(known);
   changes.removed.push_back(id);
   changes.membership = true;

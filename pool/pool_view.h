@@ -45,7 +45,7 @@ class PoolView {
     bool panic = false;
   };
 
-  void merge(PoolElementId id, Changes& changes);
+  void merge(PoolElementId id, Changes& changes, bool named_gone = false);
   void merge_all(Changes& changes);
   [[nodiscard]] std::optional<PoolElement> best(PoolElementId id) const;
 

@@ -88,6 +88,7 @@ Result<void> Registrar::attach(Instant now, StreamId stream, const Registration&
     outbox_.closed.push_back({.stream = member.stream, .reason = Errc::stale_epoch});
   }
   if (fresh) ++elements_;
+  pool.silent_deaths.erase(id);
   const bool was_suspect = member.element.suspect;
   if (renewed) member = Member{};
   member.element.id = id;
@@ -347,7 +348,7 @@ void Registrar::check_pool(Instant now, Pool& pool) {
   for (const PoolElementId id : silent) {
     Member& member = pool.members.at(id);
     if (!pool.panic) {
-      pool.silent_deaths.push_back(now);
+      pool.silent_deaths[id] = now;
       remove(now, pool, id, Notice::What::dead);
     } else if (!member.element.suspect) {
       member.element.suspect = true;
@@ -361,7 +362,8 @@ void Registrar::check_pool(Instant now, Pool& pool) {
 // by one.
 void Registrar::set_panic(Instant now, Pool& pool, std::size_t silent) {
   if (!pool.panic) {
-    std::erase_if(pool.silent_deaths, [&](Instant at) { return now - at > kPanicWindow; });
+    std::erase_if(pool.silent_deaths,
+                  [&](const auto& death) { return now - death.second > kPanicWindow; });
   } else if (silent == 0) {
     pool.silent_deaths.clear();
   }

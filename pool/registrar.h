@@ -152,7 +152,7 @@ class Registrar {
     Policy policy = Policy::least_used_degradation;
     std::map<PoolElementId, Member> members;
     std::unique_ptr<Selector> selector;
-    std::vector<Instant> silent_deaths;  // of the last second, or since the panic began
+    std::map<PoolElementId, Instant> silent_deaths;  // of the last second, or since the panic began
     bool panic = false;
     bool load_changed = false;
   };

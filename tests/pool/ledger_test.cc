@@ -1,0 +1,128 @@
+// Epochs and pool definitions by compare-and-swap on a store.
+#include "pool/ledger.h"
+
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+
+#include "pool/errc.h"
+#include "pool/memory_store.h"
+
+namespace rtpool::pool {
+namespace {
+
+Registration process(std::uint64_t incarnation, std::uint64_t epoch = 0,
+                     const std::string& name = "r1") {
+  Registration registration;
+  registration.pool = "media";
+  registration.name = name;
+  registration.endpoint = "127.0.0.1:7410";
+  registration.incarnation = incarnation;
+  registration.epoch = epoch;
+  return registration;
+}
+
+std::string claim(Store& store, const Registration& registration, bool pool_is_empty = false) {
+  std::optional<Result<std::uint64_t>> outcome;
+  claim_epoch(store,
+              {.registration = registration, .first_epoch = 100, .pool_is_empty = pool_is_empty},
+              [&](Result<std::uint64_t> result) { outcome = std::move(result); });
+  if (!outcome) return "no answer";
+  if (*outcome) return std::to_string(**outcome);
+  return std::string(name_of(static_cast<Errc>(outcome->error().code.value())));
+}
+
+TEST(Ledger, ANewNameStartsAtTheFirstEpochAndEachNewProcessGetsAHigherOne) {
+  MemoryStore store;
+  EXPECT_EQ(claim(store, process(1)), "100");
+  EXPECT_EQ(claim(store, process(2)), "101");
+  EXPECT_EQ(claim(store, process(3)), "102");
+}
+
+TEST(Ledger, AProcessThatReturnsKeepsItsEpoch) {
+  MemoryStore store;
+  EXPECT_EQ(claim(store, process(1)), "100");
+  EXPECT_EQ(claim(store, process(1, 100)), "100");
+  EXPECT_EQ(claim(store, process(1)), "100") << "its first answer was lost";
+}
+
+TEST(Ledger, AProcessThatWasReplacedIsRefused) {
+  MemoryStore store;
+  EXPECT_EQ(claim(store, process(1)), "100");
+  EXPECT_EQ(claim(store, process(2)), "101");
+  EXPECT_EQ(claim(store, process(1, 100)), "stale_epoch");
+  EXPECT_EQ(claim(store, process(2, 101)), "101");
+}
+
+TEST(Ledger, AStoreThatForgotTakesOverTheEpochThatAnElementBrings) {
+  MemoryStore store;
+  EXPECT_EQ(claim(store, process(1, 250)), "250");
+  EXPECT_EQ(claim(store, process(2)), "251");
+}
+
+TEST(Ledger, TwoStoresAgreeOnTheHigherEpoch) {
+  MemoryStore one;
+  MemoryStore two;
+  claim(one, process(9));
+  EXPECT_EQ(claim(one, process(1)), "101");
+  EXPECT_EQ(claim(two, process(1)), "100");
+  EXPECT_EQ(claim(two, process(1, 101)), "101");
+}
+
+TEST(Ledger, TheFirstElementFixesThePolicyUntilThePoolIsEmpty) {
+  MemoryStore store;
+  claim(store, process(1));
+  Registration other = process(2, 0, "r2");
+  other.policy = Policy::random;
+  EXPECT_EQ(claim(store, other), "policy_mismatch");
+  EXPECT_EQ(claim(store, other, true), "100");
+  EXPECT_EQ(claim(store, process(3)), "policy_mismatch");
+}
+
+// Another registrar changes the entry between each read and write.
+class ContendedStore final : public Store {
+ public:
+  explicit ContendedStore(int losses) : losses_(losses) {}
+  void get(const std::string& key, GetDone done) override { inner_.get(key, std::move(done)); }
+  void compare_and_swap(const std::string& key, std::uint64_t expected, std::string value,
+                        SwapDone done) override {
+    if (key.starts_with("element/") && losses_-- > 0) {
+      inner_.compare_and_swap(key, expected, std::to_string(++rival_) + " 77",
+                              [](const Result<SwapOutcome>&) {});
+    }
+    inner_.compare_and_swap(key, expected, std::move(value), std::move(done));
+  }
+
+ private:
+  MemoryStore inner_;
+  int losses_;
+  std::uint64_t rival_ = 500;
+};
+
+TEST(Ledger, ALostRaceIsRunAgainOnWhatTheWinnerWrote) {
+  ContendedStore store(2);
+  EXPECT_EQ(claim(store, process(1)), "503");
+}
+
+TEST(Ledger, ARaceThatIsAlwaysLostEnds) {
+  ContendedStore store(1000);
+  EXPECT_EQ(claim(store, process(1)), "store_failed");
+}
+
+TEST(MemoryStore, ForgetsWhatWasWrittenLongestAgoWhenFull) {
+  MemoryStore store(2);
+  const auto put = [&](const std::string& key) {
+    store.compare_and_swap(key, 0, "x", [](const Result<SwapOutcome>&) {});
+  };
+  put("a");
+  put("b");
+  put("c");
+  EXPECT_EQ(store.size(), 2U);
+  std::uint64_t revision = 99;
+  store.get("a", [&](const Result<StoreEntry>& entry) { revision = entry->revision; });
+  EXPECT_EQ(revision, 0U);
+}
+
+}  // namespace
+}  // namespace rtpool::pool

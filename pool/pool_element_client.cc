@@ -77,11 +77,14 @@ class PoolElementClient::Impl {
     std::uint64_t beats = 0;
     std::uint64_t timer = 0;  // the generation of its heartbeat timer
     bool complained = false;
+    bool ever_attached = false;  // by this process
+    bool claims_anew = false;    // comes without an epoch, as a new process does
   };
 
   void open(Link& link);
   void registered(Link& link, const v1::Registered& reply);
   void closed(Link& link, const grpc::Status& status);
+  bool unknown_here(const Link& link, const Error& error);
   void retry_after(Link& link, Duration wait);
   void beat(Link& link);
   void beat_on(Link& link, std::uint64_t timer);
@@ -97,6 +100,7 @@ class PoolElementClient::Impl {
   Registration registration_;
   std::vector<std::unique_ptr<Link>> links_;
   bool leaving_ = false;
+  bool displaced_ = false;  // another process has taken this one's name
   bool drained_ = false;
   bool stopping_ = false;
   std::optional<Error> refused_;
@@ -197,6 +201,7 @@ void PoolElementClient::Impl::open(Link& link) {
   link.stream->begin();
   v1::ServeRequest request;
   encode(registration_, *request.mutable_registration());
+  if (link.claims_anew) request.mutable_registration()->set_epoch(0);
   link.stream->send(request);
   beat_on(link, ++link.timer);
 }
@@ -213,6 +218,8 @@ void PoolElementClient::Impl::registered(Link& link, const v1::Registered& reply
   }
   link.backoff.reset();
   link.complained = false;
+  link.ever_attached = true;
+  link.claims_anew = false;
   refused_.reset();
   if (first) {
     log(LogLevel::info,
@@ -230,6 +237,15 @@ void PoolElementClient::Impl::registered(Link& link, const v1::Registered& reply
   if (first) beat(link);
 }
 
+// A registrar that was out of reach may remember a higher epoch of an earlier process than another
+// granted to this one. Whoever it has never seen is new to it, unless a younger process has taken
+// the name.
+bool PoolElementClient::Impl::unknown_here(const Link& link, const Error& error) {
+  if (error.code != make_error_code(Errc::stale_epoch)) return false;
+  displaced_ = displaced_ || link.ever_attached;
+  return !displaced_ && !link.claims_anew;
+}
+
 void PoolElementClient::Impl::closed(Link& link, const grpc::Status& status) {
   const bool was_registered = std::exchange(link.granted, 0) != 0;
   link.stream = nullptr;
@@ -237,7 +253,9 @@ void PoolElementClient::Impl::closed(Link& link, const grpc::Status& status) {
   Duration wait = link.backoff.next(random_);
   if (!stopping_) {
     const Error error = from_status(status);
-    if (is_refusal(status)) {
+    if (unknown_here(link, error)) {
+      link.claims_anew = true;
+    } else if (is_refusal(status)) {
       if (!refused_ || refused_->code != error.code) {
         log(LogLevel::error, "refused by " + link.registrar + ": " + error.message());
       }

@@ -134,6 +134,7 @@ class Registrar {
   Outbox take_outbox();
   [[nodiscard]] Counts counts() const;
   [[nodiscard]] const Options& options() const { return options_; }
+  [[nodiscard]] Instant started_at() const { return started_at_; }
 
  private:
   struct Member {

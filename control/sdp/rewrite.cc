@@ -92,7 +92,12 @@ class Writer {
   }
   // A line of ours.
   void add(std::string_view text) {
-    if (!out_.empty() && out_.back() != '\n') out_ += session_.line_end();
+    // A last line that is not ended, or half ended, gets its end first.
+    if (!out_.empty() && out_.back() == '\r') {
+      out_ += '\n';
+    } else if (!out_.empty() && out_.back() != '\n') {
+      out_ += session_.line_end();
+    }
     out_ += text;
     out_ += session_.line_end();
   }
@@ -103,12 +108,11 @@ class Writer {
     return endpoint ? endpoint->address : ours_;
   }
 
+  // `hold`: the address says so, and stays.
   [[nodiscard]] std::string connection_line(
-      const Connection& connection, bool ice,
+      const Connection& connection, bool hold,
       const std::optional<AdvertisedEndpoint>& endpoint) const {
     const std::string_view text = session_.lines()[connection.line].text;
-    const bool hold = !connection.is_name && connection.address.is_unspecified() && !ice &&
-                      !options_.replace_zero_address;
     const auto address = advertised(endpoint);
     if (hold || !address) return std::string(text);
     // From the type to the end of the line: a TTL means nothing to a unicast address.
@@ -118,8 +122,14 @@ class Writer {
     return splice(text, {{rest, address_text(*address)}});
   }
 
-  [[nodiscard]] bool first_has_ice() const {
-    return !recipient_.media.empty() && recipient_.media.front().ice;
+  // 0.0.0.0 is hold, but for an agent that trickles, and where our candidates take its place.
+  [[nodiscard]] bool is_hold(const Connection& connection) const {
+    const auto& media = session_.media();
+    const bool ice = !recipient_.media.empty() && recipient_.media.front().ice;
+    return !connection.is_name && connection.address.is_unspecified() && !ice &&
+           !options_.replace_zero_address &&
+           std::none_of(media.begin(), media.end(),
+                        [](const Media& m) { return m.has_ice() && m.ice.trickle; });
   }
 
   [[nodiscard]] bool replaces_session_connection() const {
@@ -135,7 +145,7 @@ class Writer {
       put(line, origin_line(*origin));
     } else if (line.type == 'c' && session_.connection() && replaces_session_connection()) {
       const auto endpoint = media_.empty() ? std::nullopt : media_.front().rtp;
-      put(line, connection_line(*session_.connection(), first_has_ice(), endpoint));
+      put(line, connection_line(*session_.connection(), is_hold(*session_.connection()), endpoint));
     } else if (line.type == 's' && options_.replace_session_name && recipient_.named) {
       put(line, "s=" + recipient_.session_name);
     } else if (line.type != 'a' || !strips_from_session(to_attribute(line.value))) {
@@ -189,7 +199,7 @@ class Writer {
       if (i == 0) {
         put(line, media_line(media, terms, entry));
       } else if (media.connection && media.connection->line == media.first_line + i) {
-        put(line, connection_line(*media.connection, first_has_ice(), entry.rtp));
+        put(line, connection_line(*media.connection, is_hold(*media.connection), entry.rtp));
       } else if (line.type != 'a' || !strips_from_media(to_attribute(line.value), media, terms)) {
         put(line, line.text);
       }

@@ -94,6 +94,7 @@ std::string command_help(const Options& defaults, Command command) {
          "SIGTERM and SIGINT end it cleanly, SIGHUP reads log-level from the file again.\n";
 }
 
+// Unique among the relays of one host as far as can be told before a port is bound.
 std::string default_id(const RelayOptions& relay) {
   std::array<char, 256> host{};
   std::string id = ::gethostname(host.data(), host.size() - 1) == 0 ? host.data() : "relay";
@@ -101,7 +102,8 @@ std::string default_id(const RelayOptions& relay) {
     if (!parse_name(std::string_view(&c, 1))) c = '-';
   }
   if (id.empty()) id = "relay";
-  id = id.substr(0, 58);
+  id = id.substr(0, 50);
+  if (relay.listen.port == 0) return id + "-p" + std::to_string(::getpid());
   return relay.listen.port == 7410 ? id : id + "-" + std::to_string(relay.listen.port);
 }
 

@@ -186,6 +186,13 @@ def resident_bytes(pid):
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def processor_seconds(pid):
+    """User and system time of all threads of a process, in steps of a clock tick."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def open_files(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 

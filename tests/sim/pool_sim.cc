@@ -363,10 +363,10 @@ class World {
     if ((now_.time_since_epoch() % milliseconds(5)).count() == 0) host.core->tick(now_);
     auto out = host.core->take_outbox();
     for (const auto& message : out.updates) send_update(index, message);
-    for (const auto& closed : out.closed) stream_closed(index, closed);
     for (const auto& notice : out.notices) {
       if (notice.what == Registrar::Notice::What::dead) declared_dead(index, notice.element);
     }
+    for (const auto& closed : out.closed) stream_closed(index, closed);
   }
 
   void stream_closed(std::size_t index, const Registrar::StreamClosed& closed) {

@@ -26,10 +26,10 @@ struct HttpServer::Impl {
   std::thread thread;
   std::promise<void> ended;
   std::future<void> ended_future = ended.get_future();
-  bool abandoned = false;  // stop() gave up on a thread that still uses this
+  bool abandoned = false;  // stop() gave up on the thread
 };
 
-HttpServer::HttpServer() : impl_(std::make_unique<Impl>()) {
+HttpServer::HttpServer() : impl_(std::make_shared<Impl>()) {
   auto& server = impl_->server;
   server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
   server.set_payload_max_length(kLongestBody);
@@ -59,8 +59,6 @@ HttpServer::HttpServer() : impl_(std::make_unique<Impl>()) {
 
 HttpServer::~HttpServer() {
   stop();
-  // A leak at the process's end is a lesser evil than freeing what a thread uses.
-  if (impl_->abandoned) static_cast<void>(impl_.release());
 }
 
 void HttpServer::get(const std::string& path, Handler handler) {
@@ -91,7 +89,7 @@ Result<Endpoint> HttpServer::start(const Endpoint& listen) {
                  "can't bind HTTP to " + listen.to_string() +
                      (reason != 0 ? std::string(": ") + std::strerror(reason) : ""));
   }
-  impl_->thread = std::thread([impl = impl_.get()] {
+  impl_->thread = std::thread([impl = impl_] {
     impl->server.listen_after_bind();
     impl->ended.set_value();
   });

@@ -41,7 +41,7 @@ class HttpServer {
 
  private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;  // shared with its thread, which may outlast it (stop())
 };
 
 }  // namespace rtpool::control

@@ -25,6 +25,7 @@ import time
 import differences
 
 HERE = pathlib.Path(__file__).resolve().parent
+# The ports of the corpus lie outside of both servers' ranges: our own ports are refused as targets of media.
 INTERFACES = {"pub": ("127.0.0.1", "::1"), "int": ("127.0.0.2", None)}
 LISTS = {"flags", "replace", "rtcp-mux", "direction", "received-from"}
 
@@ -214,7 +215,7 @@ def start_rtpengine(folder):
     try:
         process = subprocess.Popen(
             ["rtpengine", "--table=-1", "--foreground", "--log-stderr", "--no-log-timestamps",
-             "--port-min=41000", "--port-max=43999", f"--listen-ng=127.0.0.1:{port}", *addresses("--interface=")],
+             "--port-min=21500", "--port-max=23999", f"--listen-ng=127.0.0.1:{port}", *addresses("--interface=")],
             stdout=log, stderr=log)
     except FileNotFoundError:
         raise SystemExit("rtpengine is not installed (Debian: rtpengine-daemon)") from None
@@ -230,7 +231,7 @@ def start_serve(path, folder):
     http.close()
     process = subprocess.Popen(
         [path, "serve", "--ng", f"127.0.0.1:{port}", "--http", f"127.0.0.1:{http_port}",
-         "--media-ports", "44000-46999", *addresses("--media-address=")], stdout=log, stderr=log)
+         "--media-ports", "25000-27999", *addresses("--media-address=")], stdout=log, stderr=log)
     return process, NgPeer("127.0.0.1", port)
 
 

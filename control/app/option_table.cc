@@ -342,7 +342,7 @@ void add_relay(Options& o, std::vector<Row>& rows) {
       {{relay, controller, serve},
        {.name = "zone",
         .value_name = "NAME",
-        .help = "Where this process stands, for the pool's list.",
+        .help = "Where this process stands. Controllers prefer relays of their own zone.",
         .example = "rack-3",
         .set = setter(parse_name,
                       [&o](const std::string& s) { o.relay.zone = o.controller.zone = s; }),

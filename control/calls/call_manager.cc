@@ -122,9 +122,13 @@ CallManager::CallManager(CallManagerOptions options, RelaySelector& selector, Re
 CallManager::~CallManager() = default;
 
 void CallManager::handle(const ng::Request& request, Instant now, WallTime wall, Reply reply) {
+  ++impl_->requests[static_cast<std::size_t>(request.command)];
+  take(request, now, wall, std::move(reply));
+}
+
+void CallManager::take(const ng::Request& request, Instant now, WallTime wall, Reply reply) {
   auto& impl = *impl_;
   if (!impl.started) impl.started = now;
-  ++impl.requests[static_cast<std::size_t>(request.command)];
   switch (request.command) {
     case Command::ping:
       return reply(ng::pong());
@@ -507,7 +511,7 @@ void CallManager::describe(const std::string& call_id, Instant now, Reply reply)
   ng::Request request;
   request.command = Command::query;
   request.call_id = call_id;
-  handle(request, now, WallTime{}, std::move(reply));
+  take(request, now, WallTime{}, std::move(reply));
 }
 
 }  // namespace rtpool::control

@@ -80,10 +80,13 @@ class CallManager {
   [[nodiscard]] CallManagerCounts counts() const;
   // Call-ids, for the operator's list.
   [[nodiscard]] std::vector<std::string> call_ids(std::size_t limit) const;
-  // The query reply of a call (as for NG) by callback; error value when unknown.
+  // The query reply of a call (as for NG) by callback; error value when unknown. Not counted.
   void describe(const std::string& call_id, Instant now, Reply reply);
 
  private:
+  // handle() without counting it as a proxy's.
+  void take(const ng::Request& request, Instant now, WallTime wall, Reply reply);
+
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -7,7 +7,7 @@
 #include "pool/client.h"
 #include "pool/errc.h"
 #include "pool/executor.h"
-#include "pool/link.h"
+#include "pool/link_client.h"
 #include "pool/wire_codec.h"
 
 namespace rtpool::pool {

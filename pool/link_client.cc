@@ -1,4 +1,4 @@
-#include "pool/link.h"
+#include "pool/link_client.h"
 
 #include <algorithm>
 #include <random>

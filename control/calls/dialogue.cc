@@ -69,6 +69,10 @@ sdp::Options sdp_options(const ng::Request& request, sdp::Step step) {
   take_words(options, "replace", request.replace);
   take_words(options, "rtcp-mux", request.rtcp_mux);
   options.ice = ice_mode(request.ice);
+  // As the proxy wrote them: these two have values that mean something to SDP only.
+  for (const auto* key : {"transport-protocol", "ptime-reverse"}) {
+    if (const auto word = request.raw.find_text(key)) sdp::take_word(options, key, *word);
+  }
   if (!request.transport_protocol.empty()) {
     sdp::take_word(options, "transport-protocol", request.transport_protocol);
   }

@@ -44,14 +44,18 @@ bool Worker::run_once() {
   const Duration at_most = idle ? kIdleWait : std::max(next_tick_ - now_, Duration{});
   const io::Batch batch = io_.receive({.at_most = at_most, .gather = pacer_.gather()});
   now_ = clock_.now();
+  if (!batch.failures.empty()) handle_failures(batch.failures);
+  if (!batch.closed.empty()) handle_closed(batch.closed);
+  // Whoever was told of a change may have sent at once: its packets find the change made. What was
+  // sent before an end, or a question, still counts.
+  const bool commanded = mailbox_.filled();
+  if (commanded) run_changes(now_);
   for (const io::Received& packet : batch.packets) handle_packet(packet, now_);
   io_.flush();
   replies_used_ = 0;
   pacer_.on_batch(now_, batch.packets.size());
   if (!batch.packets.empty()) ++live_.batches;
-  if (!batch.failures.empty()) handle_failures(batch.failures);
-  if (!batch.closed.empty()) handle_closed(batch.closed);
-  if (mailbox_.filled()) run_commands(now_);
+  if (commanded) run_other_commands(now_);
   if (now_ >= next_tick_) tick(now_);
   if (!stopping_) return true;
   return open_sockets_ > 0 && now_ < stop_deadline_;
@@ -132,10 +136,25 @@ void Worker::handle_closed(std::span<const io::SocketSlot> closed) {
 
 // ---- commands ----------------------------------------------------------------------------------
 
-void Worker::run_commands(Instant now) {
+namespace {
+
+bool is_change(const Command& command) {
+  return std::holds_alternative<CreateCall>(command) || std::holds_alternative<UpdateCall>(command);
+}
+
+}  // namespace
+
+// Changes may overtake ends and questions: the ids of calls are never used again.
+void Worker::run_changes(Instant now) {
   mailbox_.take(commands_);
   for (Command& command : commands_) {
-    std::visit([&](auto& c) { run(c, now); }, command);
+    if (is_change(command)) std::visit([&](auto& c) { run(c, now); }, command);
+  }
+}
+
+void Worker::run_other_commands(Instant now) {
+  for (Command& command : commands_) {
+    if (!is_change(command)) std::visit([&](auto& c) { run(c, now); }, command);
   }
   commands_.clear();
   publish();

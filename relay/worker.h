@@ -63,7 +63,8 @@ class Worker {
   void handle_failures(std::span<const io::SendFailure> failures);
   void handle_closed(std::span<const io::SocketSlot> closed);
 
-  void run_commands(Instant now);
+  void run_changes(Instant now);
+  void run_other_commands(Instant now);
   void run(std::monostate, Instant now);
   void run(CreateCall& command, Instant now);
   void run(UpdateCall& command, Instant now);

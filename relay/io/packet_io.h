@@ -23,8 +23,9 @@
 
 namespace rtpool::io {
 
-// A socket's place in the table, below PacketIo::capacity(). Free for another
-// socket once it was reported closed; the owner works the batch off before it attaches again.
+// A socket's place in the table, below PacketIo::capacity(). Free for another socket once it was
+// reported closed; the owner takes in a batch's failures and closed sockets before it attaches
+// again. Its packets never come from a closed socket, so they may wait.
 struct SocketSlot {
   static constexpr std::uint32_t kNone = 0xffff'ffff;
   std::uint32_t index = kNone;

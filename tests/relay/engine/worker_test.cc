@@ -196,6 +196,33 @@ TEST_F(Shard, AnUpdateMovesAStreamAndChangesTheTrafficClassOfOneThatStays) {
   EXPECT_EQ(sent[0].from, rtp_slot(0));
 }
 
+TEST_F(Shard, WhoSendsAsSoonAsAnAnswerIsKnownFindsItInForce) {
+  // Given a call whose callee is not known yet,
+  spec.streams[1].remote_rtp.reset();
+  create();
+  // when the answer comes and the caller's packet with it, in one batch,
+  spec.revision = 2;
+  spec.streams[1].remote_rtp = kBob;
+  worker.post(UpdateCall{kCall, spec, endpoints, {}, {}});
+  io.arrive(rtp_slot(0), kAlice, rtp(1));
+  worker.run_once();
+  // then the packet goes to the callee.
+  const auto sent = io.take_sent();
+  ASSERT_EQ(sent.size(), 1U);
+  EXPECT_EQ(sent[0].to, kBob);
+}
+
+TEST_F(Shard, WhatWasSentBeforeTheEndStillArrivesAndCounts) {
+  create();
+  io.arrive(rtp_slot(0), kAlice, rtp(1));
+  worker.post(RemoveCall{kCall, {}});
+  worker.run_once();
+  EXPECT_EQ(io.take_sent().size(), 1U);
+  const auto ready = happened<StateReady>();
+  ASSERT_EQ(ready.size(), 1U);
+  EXPECT_EQ(ready[0]->state->streams[0].rtp.received.packets, 1U);
+}
+
 TEST_F(Shard, EveryCallIsLookedAtOnceASecond) {
   // Given more calls than a tick looks at, silent ones.
   spec.media_timeout = 5s;

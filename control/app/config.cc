@@ -191,7 +191,7 @@ Error unknown_argument(const std::string& argument, Command command,
 
 Error unknown_command(const std::vector<std::string>& arguments) {
   std::string typed = arguments.front();
-  if (arguments.size() > 1 && arguments[1].rfind("-", 0) != 0) typed += " " + arguments[1];
+  if (arguments.size() > 1 && arguments[1].rfind('-', 0) != 0) typed += " " + arguments[1];
   std::vector<std::string_view> words;
   for (const CommandText& text : kCommands) words.push_back(text.words);
   auto near = nearest(typed, words);

@@ -64,11 +64,11 @@ HttpServer::~HttpServer() {
 void HttpServer::get(const std::string& path, Handler handler) {
   impl_->server.Get(
       path, [handler = std::move(handler)](const httplib::Request&, httplib::Response& response) {
-        HttpReply reply = handler();
+        const HttpReply reply = handler();
         response.status = reply.status;
         response.set_header("Cache-Control", "no-store");
         response.set_header("X-Content-Type-Options", "nosniff");
-        response.set_content(std::move(reply.body), reply.type);
+        response.set_content(reply.body, reply.type);
       });
 }
 

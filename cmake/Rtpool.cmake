@@ -11,7 +11,9 @@ if(RTPOOL_MOLD AND NOT RTPOOL_FUZZ)
 endif()
 find_program(RTPOOL_CCACHE ccache)
 if(RTPOOL_CCACHE)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${RTPOOL_CCACHE})
+  # One cache serves every checkout, wherever it lies.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}
+      CCACHE_NOHASHDIR=1 ${RTPOOL_CCACHE})
 endif()
 
 add_library(rtpool_options INTERFACE)

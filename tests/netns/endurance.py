@@ -144,7 +144,8 @@ def test(net, arguments, figures):
         figures.check(heard == sent > CALLS, "every packet was heard", (sent, heard))
         for name, value in before.items():
             figures.add(name, f"{value} before, {after[name]} after")
-        figures.check(after["files"] <= before["files"], "files are flat", after["files"])
+        # A scrape of the metrics may still be closing; a leak would be one a call.
+        figures.check(after["files"] <= before["files"] + 2, "files are flat", after["files"])
         figures.check(after["leased"] <= before["leased"], "ports are given back", after["leased"])
         grown = after["memory"] - before["memory"]
         bound = GROWTH_ALLOWED_ASAN if relay.sanitized else GROWTH_ALLOWED

@@ -24,37 +24,13 @@ import time
 
 import differences
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from support.ng_client import decode, encode  # pylint: disable=wrong-import-position
+
 HERE = pathlib.Path(__file__).resolve().parent
 # The ports of the corpus lie outside of both servers' ranges: our own ports are refused as targets of media.
 INTERFACES = {"pub": ("127.0.0.1", "::1"), "int": ("127.0.0.2", None)}
 LISTS = {"flags", "replace", "rtcp-mux", "direction", "received-from"}
-
-
-def encode(value):
-    if isinstance(value, str):
-        value = value.encode()
-    if isinstance(value, bytes):
-        return b"%d:%s" % (len(value), value)
-    if isinstance(value, list):
-        return b"l" + b"".join(map(encode, value)) + b"e"
-    return b"d" + b"".join(encode(k) + encode(v) for k, v in value.items()) + b"e"
-
-
-def decode(data, at=0):
-    """Gives a bencoded value and where it ends."""
-    kind = data[at:at + 1]
-    if kind == b"i":
-        end = data.index(b"e", at)
-        return int(data[at + 1:end]), end + 1
-    if kind in (b"l", b"d"):
-        items, at = [], at + 1
-        while data[at:at + 1] != b"e":
-            item, at = decode(data, at)
-            items.append(item)
-        return (items if kind == b"l" else dict(zip(items[::2], items[1::2]))), at + 1
-    colon = data.index(b":", at)
-    end = colon + 1 + int(data[at:colon])
-    return data[colon + 1:end].decode(), end
 
 
 class NgPeer:
@@ -72,7 +48,7 @@ class NgPeer:
         while True:
             reply = self.socket.recv(65536)
             if reply.startswith(cookie + b" "):
-                return decode(reply, len(cookie) + 1)[0]
+                return decode(reply[len(cookie) + 1:])
 
     def wait(self, seconds=15):
         end = time.monotonic() + seconds

@@ -44,11 +44,15 @@ if(RTPOOL_FUZZ)
 endif()
 
 # rtpool_library(NAME [DEPS ...]): all .cc and .h of the current folder (not of its subfolders).
-# The headers become a header set, so that `all_verify_interface_header_sets` compiles each alone.
+# The headers become a header set, so that `all_verify_interface_header_sets` compiles each alone;
+# PRIVATE_HEADERS are left out: those that need PRIVATE_DEPS (generated code) and that nobody outside includes.
 function(rtpool_library name)
-  cmake_parse_arguments(ARG "" "" "DEPS;PRIVATE_DEPS;SOURCES" ${ARGN})
+  cmake_parse_arguments(ARG "" "" "DEPS;PRIVATE_DEPS;PRIVATE_HEADERS;SOURCES" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.h)
+  foreach(header ${ARG_PRIVATE_HEADERS})
+    list(REMOVE_ITEM headers ${CMAKE_CURRENT_SOURCE_DIR}/${header})
+  endforeach()
   if(sources OR ARG_SOURCES)
     add_library(${name} STATIC ${sources} ${ARG_SOURCES})
     set(scope PUBLIC)

@@ -213,7 +213,11 @@ TEST(RegistrarService, ARestartedRegistrarHasEverybodyBackAndNoUserMissedThem) {
   for (int i = 0; i < 10; ++i) relays.push_back(start_relay("r" + std::to_string(i), {endpoint}));
   ASSERT_TRUE(eventually(milliseconds(3000), [&] { return user->view().elements.size() == 10; }));
   std::vector<std::uint64_t> epochs;
-  for (const auto& relay : relays) epochs.push_back(relay->epoch());
+  for (const auto& relay : relays) {
+    // The user may hear of a relay before the relay hears of its grant.
+    ASSERT_TRUE(eventually(milliseconds(1000), [&] { return relay->state().registered == 1; }));
+    epochs.push_back(relay->epoch());
+  }
 
   std::atomic<bool> over = false;
   std::atomic<int> failed = 0;

@@ -114,6 +114,11 @@ class RelayProcess {
   pid_t pid_ = -1;
 };
 
+// Where a registrar has listened a moment ago, and none does now.
+std::string endpoint_without_registrar() {
+  return start_registrar()->endpoint();
+}
+
 TEST(RegistrarService, ARelayThatRegistersIsSeenByAWatchingController) {
   const auto registrar = start_registrar();
   const auto user = start_user({registrar->endpoint()});
@@ -278,9 +283,7 @@ TEST(RegistrarService, OfTwoRegistrarsOneMayDieWithoutAGap) {
 }
 
 TEST(RegistrarService, ClientsMayComeBeforeTheRegistrar) {
-  auto placeholder = start_registrar();
-  const std::string endpoint = placeholder->endpoint();
-  placeholder.reset();
+  const std::string endpoint = endpoint_without_registrar();
   const auto user = start_user({endpoint});
   const auto relay = start_relay("r1", {endpoint});
   EXPECT_FALSE(user->wait_ready(milliseconds(100)));
@@ -289,9 +292,7 @@ TEST(RegistrarService, ClientsMayComeBeforeTheRegistrar) {
 }
 
 TEST(RegistrarService, ClientsStopFastWithoutARegistrar) {
-  auto placeholder = start_registrar();
-  const std::string endpoint = placeholder->endpoint();
-  placeholder.reset();
+  const std::string endpoint = endpoint_without_registrar();
   auto user = start_user({endpoint});
   auto relay = start_relay("r1", {endpoint});
   std::this_thread::sleep_for(milliseconds(300));

@@ -31,10 +31,12 @@ constexpr std::array kEntries = {
           "the registrar's limit of watchers is reached"},
     Entry{Errc::overloaded, "overloaded", "the registrar is overloaded"},
     Entry{Errc::store_failed, "store_failed", "the store failed"},
+    Entry{Errc::store_full, "store_full", "the store holds as many records as it may"},
     Entry{Errc::none_available, "none_available", "the pool has no element that may be used"},
     Entry{Errc::all_full, "all_full", "every element of the pool is at its capacity"},
     Entry{Errc::bind_failed, "bind_failed", "can't listen"},
     Entry{Errc::stopped, "stopped", "stopped"},
+    Entry{Errc::forbidden, "forbidden", "the peer's certificate does not allow it"},
 };
 
 class Category final : public boost::system::error_category {

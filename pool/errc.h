@@ -26,10 +26,12 @@ enum class Errc {
   too_many_watchers,   //
   overloaded,          // the registrar's queue is full
   store_failed,        // the store did not answer, or kept being changed by others
+  store_full,          // the store holds as many records as it may
   none_available,      // the pool's view names no element that may be used
   all_full,            // there are elements, but each is at its capacity
   bind_failed,         // the listening address can't be bound
   stopped,             // the server or client is being stopped
+  forbidden,           // the peer's certificate does not hold the role that this takes
 };
 
 boost::system::error_code make_error_code(Errc errc) noexcept;

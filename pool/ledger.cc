@@ -61,7 +61,7 @@ class Claim : public std::enable_shared_from_this<Claim> {
           Errc::policy_mismatch,
           "pool '" + claim_.registration.pool + "' has policy " + entry.value + ", not " + wanted));
     }
-    store_.compare_and_swap(pool_key(), entry.revision, wanted,
+    store_.compare_and_swap({.key = pool_key(), .expected = entry.revision, .value = wanted},
                             [self = shared_from_this()](Result<SwapOutcome> outcome) {
                               if (!outcome) return self->done_(outcome.error());
                               if (outcome->swapped) return self->take_epoch();
@@ -102,13 +102,15 @@ class Claim : public std::enable_shared_from_this<Claim> {
     if (epoch == current.epoch && current.incarnation == registration.incarnation) {
       return done_(epoch);
     }
-    store_.compare_and_swap(element_key(), entry.revision,
-                            std::to_string(epoch) + " " + std::to_string(registration.incarnation),
-                            [self = shared_from_this(), epoch](Result<SwapOutcome> outcome) {
-                              if (!outcome) return self->done_(outcome.error());
-                              if (outcome->swapped) return self->done_(epoch);
-                              if (self->try_again()) self->epoch_known(outcome->current);
-                            });
+    store_.compare_and_swap(
+        {.key = element_key(),
+         .expected = entry.revision,
+         .value = std::to_string(epoch) + " " + std::to_string(registration.incarnation)},
+        [self = shared_from_this(), epoch](Result<SwapOutcome> outcome) {
+          if (!outcome) return self->done_(outcome.error());
+          if (outcome->swapped) return self->done_(epoch);
+          if (self->try_again()) self->epoch_known(outcome->current);
+        });
   }
 
   Store& store_;

@@ -15,8 +15,7 @@ class MemoryStore final : public Store {
   explicit MemoryStore(std::size_t max_entries = 65'536) : max_entries_(max_entries) {}
 
   void get(const std::string& key, GetDone done) override;
-  void compare_and_swap(const std::string& key, std::uint64_t expected, std::string value,
-                        SwapDone done) override;
+  void compare_and_swap(Swap swap, SwapDone done) override;
   [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
  private:

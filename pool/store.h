@@ -1,15 +1,21 @@
-// What must not fork between registrars: pool definitions and element epochs, as small values under
-// keys that change only by compare-and-swap on a revision. `memory_store.h` serves one registrar; a
-// shared store has the same shape. Asynchronous, because a store may be a server: `done` is called
-// exactly once, from the calling thread or another, before or after the call returns. Liveness is
-// never kept here.
+// What must not fork between registrars, and what users of the pool leave there for each other: pool
+// definitions, element epochs and records, as small values under keys that change only by
+// compare-and-swap on a revision. `memory_store.h` serves one registrar; `etcd_store.h` is shared by
+// several. Asynchronous, because a store may be a server: `done` is called exactly once, from the
+// calling thread or another, before or after the call returns, and never later than the store's own
+// deadline. Liveness is never kept here.
+//
+// Errors: store_failed (no answer; whether a swap was done is then not known), store_full.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "relay/base/result.h"
+#include "relay/base/time.h"
 
 namespace rtpool::pool {
 
@@ -23,6 +29,14 @@ struct SwapOutcome {
   StoreEntry current;  // after the operation
 };
 
+// A change to one key, done if the key's revision still is `expected` (0: it must not exist yet).
+struct Swap {
+  std::string key;
+  std::uint64_t expected = 0;
+  std::optional<std::string> value;  // none: the key is removed
+  Duration lifetime{};  // the least that it is kept, at most an hour longer; 0: for ever
+};
+
 class Store {
  public:
   using GetDone = std::function<void(Result<StoreEntry>)>;
@@ -30,9 +44,9 @@ class Store {
 
   virtual ~Store() = default;
   virtual void get(const std::string& key, GetDone done) = 0;
-  // Sets `value` if the key's revision still is `expected` (0: it must not exist yet).
-  virtual void compare_and_swap(const std::string& key, std::uint64_t expected, std::string value,
-                                SwapDone done) = 0;
+  virtual void compare_and_swap(Swap swap, SwapDone done) = 0;
+  // For operators and metrics: empty when the last operation succeeded, else what is wrong.
+  [[nodiscard]] virtual std::string trouble() const { return {}; }
 };
 
 }  // namespace rtpool::pool

@@ -30,8 +30,11 @@ grpc::StatusCode code_of(Errc errc) {
     case Errc::too_many_elements:
     case Errc::too_many_watchers:
     case Errc::overloaded:
+    case Errc::store_full:
     case Errc::all_full:
       return grpc::StatusCode::RESOURCE_EXHAUSTED;
+    case Errc::forbidden:
+      return grpc::StatusCode::PERMISSION_DENIED;
     case Errc::store_failed:
     case Errc::bind_failed:
     case Errc::stopped:

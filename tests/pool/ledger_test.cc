@@ -85,13 +85,13 @@ class ContendedStore final : public Store {
  public:
   explicit ContendedStore(int losses) : losses_(losses) {}
   void get(const std::string& key, GetDone done) override { inner_.get(key, std::move(done)); }
-  void compare_and_swap(const std::string& key, std::uint64_t expected, std::string value,
-                        SwapDone done) override {
-    if (key.starts_with("element/") && losses_-- > 0) {
-      inner_.compare_and_swap(key, expected, std::to_string(++rival_) + " 77",
-                              [](const Result<SwapOutcome>&) {});
+  void compare_and_swap(Swap swap, SwapDone done) override {
+    if (swap.key.starts_with("element/") && losses_-- > 0) {
+      Swap first = swap;
+      first.value = std::to_string(++rival_) + " 77";
+      inner_.compare_and_swap(std::move(first), [](const Result<SwapOutcome>&) {});
     }
-    inner_.compare_and_swap(key, expected, std::move(value), std::move(done));
+    inner_.compare_and_swap(std::move(swap), std::move(done));
   }
 
  private:
@@ -113,7 +113,8 @@ TEST(Ledger, ARaceThatIsAlwaysLostEnds) {
 TEST(MemoryStore, ForgetsWhatWasWrittenLongestAgoWhenFull) {
   MemoryStore store(2);
   const auto put = [&](const std::string& key) {
-    store.compare_and_swap(key, 0, "x", [](const Result<SwapOutcome>&) {});
+    store.compare_and_swap({.key = key, .expected = 0, .value = "x"},
+                           [](const Result<SwapOutcome>&) {});
   };
   put("a");
   put("b");

@@ -1,0 +1,54 @@
+// Records: what a pool's users leave in the store for each other, under the pool's name and a key of
+// their own (RFC 5352's cookies in spirit). Read and written through any registrar; a controller
+// keeps its CallRecords there, so that every other controller can go on with its calls.
+//
+// Thread-safe; never blocks. `done` is called exactly once, on a thread of the client's or of
+// gRPC's, at the latest at the deadline, with store_failed when no registrar could say (whether a
+// swap was done is then not known). A registrar that does not answer within a part of the deadline
+// is passed over for a while, and the next one is asked.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pool/client.h"
+#include "pool/store.h"
+
+namespace rtpool::pool {
+
+class RecordClient {
+ public:
+  struct Options {
+    std::vector<std::string> registrars;  // HOST:PORT, 1 to 5
+    std::string pool;
+    Duration lifetime = std::chrono::hours(13);  // of each record after its last change
+    Log log;
+  };
+
+  // Errors: bad_name, bad_endpoint, bad_argument.
+  static Result<std::unique_ptr<RecordClient>> start(Options options);
+  ~RecordClient();  // stop()
+
+  // Revision 0 in the answer: there is no such record.
+  void get(const std::string& key, Duration deadline, Store::GetDone done);
+  // Done if the record's revision still is `expected` (0: there must be none); `value` none removes.
+  void swap(const std::string& key, std::uint64_t expected, std::optional<std::string> value,
+            Duration deadline, Store::SwapDone done);
+
+  // Cancels what is under way (its `done` comes with store_failed) and waits for it; idempotent.
+  void stop();
+
+ private:
+  class Impl;
+  explicit RecordClient(std::shared_ptr<Impl> impl);
+  std::shared_ptr<Impl> impl_;
+};
+
+inline constexpr std::size_t kMaxRecordKeyBytes = 1'024;  // a SIP Call-ID: any octets
+inline constexpr std::size_t kMaxRecordBytes = 64 * 1'024;
+
+}  // namespace rtpool::pool

@@ -1,5 +1,5 @@
-// Records: what a pool's users leave in the store for each other, under the pool's name and a key of
-// their own (RFC 5352's cookies in spirit). Read and written through any registrar; a controller
+// Records: what a pool's users leave in the store for each other, under the pool's name and a key
+// of their own (RFC 5352's cookies in spirit). Read and written through any registrar; a controller
 // keeps its CallRecords there, so that every other controller can go on with its calls.
 //
 // Thread-safe; never blocks. `done` is called exactly once, on a thread of the client's or of
@@ -35,7 +35,8 @@ class RecordClient {
 
   // Revision 0 in the answer: there is no such record.
   void get(const std::string& key, Duration deadline, Store::GetDone done);
-  // Done if the record's revision still is `expected` (0: there must be none); `value` none removes.
+  // Done if the record's revision still is `expected` (0: there must be none); `value` none
+  // removes.
   void swap(const std::string& key, std::uint64_t expected, std::optional<std::string> value,
             Duration deadline, Store::SwapDone done);
 

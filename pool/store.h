@@ -1,9 +1,9 @@
-// What must not fork between registrars, and what users of the pool leave there for each other: pool
-// definitions, element epochs and records, as small values under keys that change only by
-// compare-and-swap on a revision. `memory_store.h` serves one registrar; `etcd_store.h` is shared by
-// several. Asynchronous, because a store may be a server: `done` is called exactly once, from the
-// calling thread or another, before or after the call returns, and never later than the store's own
-// deadline. Liveness is never kept here.
+// What must not fork between registrars, and what users of the pool leave there for each other:
+// pool definitions, element epochs and records, as small values under keys that change only by
+// compare-and-swap on a revision. `memory_store.h` serves one registrar; `etcd_store.h` is shared
+// by several. Asynchronous, because a store may be a server: `done` is called exactly once, from
+// the calling thread or another, before or after the call returns, and never later than the store's
+// own deadline. Liveness is never kept here.
 //
 // Errors: store_failed (no answer; whether a swap was done is then not known), store_full.
 #pragma once

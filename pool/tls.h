@@ -1,6 +1,6 @@
 // Mutual TLS for the pool's and the relays' gRPC: credentials that are read again when their files
-// change, and who the other side is by its certificate. With no TlsFiles everything is plaintext and
-// every peer may do everything; that is for loopback, or a network where every host is trusted.
+// change, and who the other side is by its certificate. With no TlsFiles everything is plaintext
+// and every peer may do everything; that is for loopback, or a network where every host is trusted.
 //
 // A certificate names its holder's roles as URIs in its subject alternative name (RFC 5280,
 // 4.2.1.6): `urn:rtpool:relay`, `urn:rtpool:controller`, `urn:rtpool:registrar`,

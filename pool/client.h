@@ -21,6 +21,8 @@
 
 namespace rtpool::pool {
 
+class TlsContext;
+
 enum class LogLevel { debug, info, warning, error };
 using Log = std::function<void(LogLevel, std::string_view)>;
 
@@ -45,7 +47,8 @@ class PoolElementClient {
     std::function<LoadReport()> load;  // asked before each heartbeat, on the client's thread
     std::function<void(const State&)> on_state;  // on each change
     Log log;
-    Duration heartbeat_interval{};  // 0: what each registrar asks for
+    std::shared_ptr<const TlsContext> tls;  // none: plaintext
+    Duration heartbeat_interval{};          // 0: what each registrar asks for
   };
 
   // Errors: bad_name, bad_endpoint, bad_argument.
@@ -87,6 +90,7 @@ class PoolUserClient {
     Duration shun_time = std::chrono::seconds(1);  // for an element that was reported unreachable
     std::function<void()> on_change;               // the membership changed
     Log log;
+    std::shared_ptr<const TlsContext> tls;  // none: plaintext
   };
   struct View {
     std::vector<PoolElement> elements;
@@ -121,8 +125,10 @@ class PoolUserClient {
 
 // One-shot questions of an operator's command line. They block for at most `timeout`.
 Result<std::vector<ListedPool>> list_pools(const std::string& registrar, const std::string& pool,
-                                           std::chrono::milliseconds timeout);
+                                           std::chrono::milliseconds timeout,
+                                           const std::shared_ptr<const TlsContext>& tls = {});
 Result<void> set_drained(const std::string& registrar, const std::string& pool,
-                         const std::string& name, bool drained, std::chrono::milliseconds timeout);
+                         const std::string& name, bool drained, std::chrono::milliseconds timeout,
+                         const std::shared_ptr<const TlsContext>& tls = {});
 
 }  // namespace rtpool::pool

@@ -6,6 +6,7 @@
 
 #include "pool/client.h"
 #include "pool/errc.h"
+#include "pool/tls.h"
 #include "pool/wire_codec.h"
 
 namespace rtpool::pool {
@@ -20,7 +21,8 @@ void set_deadline(grpc::ClientContext& context, std::chrono::milliseconds timeou
 
 }  // namespace
 
-std::unique_ptr<v1::Registrar::Stub> connect_registrar(const std::string& registrar) {
+std::unique_ptr<v1::Registrar::Stub> connect_registrar(
+    const std::string& registrar, const std::shared_ptr<const TlsContext>& tls) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
@@ -29,8 +31,8 @@ std::unique_ptr<v1::Registrar::Stub> connect_registrar(const std::string& regist
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1'000);
   arguments.SetMaxReceiveMessageSize(kMaxSnapshot);
-  return v1::Registrar::NewStub(
-      grpc::CreateCustomChannel(registrar, grpc::InsecureChannelCredentials(), arguments));
+  return v1::Registrar::NewStub(grpc::CreateCustomChannel(
+      registrar, channel_credentials(tls, PeerRole::registrar), arguments));
 }
 
 Result<void> check_registrars(const std::vector<std::string>& registrars) {
@@ -54,14 +56,15 @@ std::uint64_t random_seed() {
 }
 
 Result<std::vector<ListedPool>> list_pools(const std::string& registrar, const std::string& pool,
-                                           std::chrono::milliseconds timeout) {
+                                           std::chrono::milliseconds timeout,
+                                           const std::shared_ptr<const TlsContext>& tls) {
   if (auto ok = check_endpoint(registrar); !ok) return ok.error();
   grpc::ClientContext context;
   set_deadline(context, timeout);
   v1::ListRequest request;
   request.set_pool(pool);
   v1::ListReply reply;
-  const auto status = connect_registrar(registrar)->List(&context, request, &reply);
+  const auto status = connect_registrar(registrar, tls)->List(&context, request, &reply);
   if (!status.ok()) return from_status(status);
   std::vector<ListedPool> pools;
   for (const auto& listing : reply.pools()) pools.push_back(decode(listing));
@@ -69,7 +72,8 @@ Result<std::vector<ListedPool>> list_pools(const std::string& registrar, const s
 }
 
 Result<void> set_drained(const std::string& registrar, const std::string& pool,
-                         const std::string& name, bool drained, std::chrono::milliseconds timeout) {
+                         const std::string& name, bool drained, std::chrono::milliseconds timeout,
+                         const std::shared_ptr<const TlsContext>& tls) {
   if (auto ok = check_endpoint(registrar); !ok) return ok;
   grpc::ClientContext context;
   set_deadline(context, timeout);
@@ -77,7 +81,7 @@ Result<void> set_drained(const std::string& registrar, const std::string& pool,
   request.set_pool(pool);
   request.set_name(name);
   v1::Done reply;
-  const auto stub = connect_registrar(registrar);
+  const auto stub = connect_registrar(registrar, tls);
   const auto status =
       drained ? stub->Drain(&context, request, &reply) : stub->Undrain(&context, request, &reply);
   if (!status.ok()) return from_status(status);

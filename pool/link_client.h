@@ -10,6 +10,7 @@
 #include <string>
 #include <utility>
 
+#include "pool/client.h"
 #include "pool/proto/registrar.grpc.pb.h"
 #include "relay/base/random.h"
 #include "relay/base/result.h"
@@ -19,7 +20,9 @@ namespace rtpool::pool {
 
 // Each link has a connection of its own: what fails, fails alone. gRPC's own waits of 1 to 120 s
 // between connection attempts would make a return to the pool slow.
-std::unique_ptr<v1::Registrar::Stub> connect_registrar(const std::string& registrar);
+// Without `tls` in plaintext.
+std::unique_ptr<v1::Registrar::Stub> connect_registrar(
+    const std::string& registrar, const std::shared_ptr<const TlsContext>& tls);
 
 // At least one, at most five, each HOST:PORT and none twice.
 Result<void> check_registrars(const std::vector<std::string>& registrars);

@@ -40,7 +40,7 @@ class PoolElementClient::Impl {
     for (const std::string& registrar : options_.registrars) {
       auto link = std::make_unique<Link>();
       link->registrar = registrar;
-      link->stub = connect_registrar(registrar);
+      link->stub = connect_registrar(registrar, options_.tls);
       links_.push_back(std::move(link));
     }
   }

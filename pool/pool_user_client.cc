@@ -45,7 +45,7 @@ class PoolUserClient::Impl {
       auto link = std::make_unique<Link>();
       link->index = i;
       link->registrar = options_.registrars[i];
-      link->stub = connect_registrar(link->registrar);
+      link->stub = connect_registrar(link->registrar, options_.tls);
       links_.push_back(std::move(link));
     }
   }

@@ -27,6 +27,7 @@ class RecordClient {
     std::string pool;
     Duration lifetime = std::chrono::hours(13);  // of each record after its last change
     Log log;
+    std::shared_ptr<const TlsContext> tls;  // none: plaintext
   };
 
   // Errors: bad_name, bad_endpoint, bad_argument.

@@ -14,6 +14,7 @@
 #include "pool/ledger.h"
 #include "pool/memory_store.h"
 #include "pool/proto/registrar.grpc.pb.h"
+#include "pool/tls.h"
 #include "pool/wire_codec.h"
 
 namespace rtpool::pool {
@@ -62,6 +63,7 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
       : options_(std::move(options)),
         store_(options_.store ? std::move(options_.store) : std::make_unique<MemoryStore>()),
         first_epoch_(options_.first_epoch != 0 ? options_.first_epoch : unix_ms()),
+        gate_(options_.tls != nullptr, options_.log),
         core_(options_.core, Executor::now(), options_.seed) {}
 
   ~Impl() override { stop(); }
@@ -72,6 +74,7 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
   [[nodiscard]] std::string endpoint() const {
     return options_.listen.substr(0, options_.listen.rfind(':') + 1) + std::to_string(port_);
   }
+  [[nodiscard]] std::uint64_t refused_peers() const { return gate_.refused(); }
   pool::Registrar::Counts counts() {
     pool::Registrar::Counts counts;
     executor_.run([&] { counts = core_.counts(); });
@@ -94,47 +97,61 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
                                                   const v1::WatchRequest* request) override;
   Unary* Deregister(grpc::CallbackServerContext* context, const v1::DeregisterRequest* request,
                     v1::Done*) override {
-    return answer(context, [this, request] {
-      return core_.deregister(Executor::now(), request->pool(), request->name(), request->epoch());
-    });
+    return answer(context, gate_.authorise_relay(*context, "Deregister", request->name()),
+                  [this, request] {
+                    return core_.deregister(Executor::now(), request->pool(), request->name(),
+                                            request->epoch());
+                  });
   }
   Unary* Resolve(grpc::CallbackServerContext* context, const v1::ResolveRequest* request,
                  v1::ResolveReply* reply) override {
-    return answer(context, [this, request, reply] { return resolve(*request, *reply); });
+    return answer(context, gate_.authorise(*context, "Resolve", {PeerRole::controller}),
+                  [this, request, reply] { return resolve(*request, *reply); });
   }
   Unary* ReportUnreachable(grpc::CallbackServerContext* context, const v1::ReportRequest* request,
                            v1::Done*) override {
-    return answer(context, [this, request] {
-      return core_.report_unreachable(Executor::now(), request->pool(),
-                                      PoolElementId{request->id()}, request->epoch());
-    });
+    return answer(context, gate_.authorise(*context, "ReportUnreachable", {PeerRole::controller}),
+                  [this, request] {
+                    return core_.report_unreachable(Executor::now(), request->pool(),
+                                                    PoolElementId{request->id()}, request->epoch());
+                  });
   }
   Unary* Drain(grpc::CallbackServerContext* context, const v1::DrainRequest* request,
                v1::Done*) override {
-    return answer(context, [this, request] {
-      return core_.set_drained(Executor::now(), request->pool(), request->name(), true);
-    });
+    return answer(
+        context, gate_.authorise(*context, "Drain", {PeerRole::operator_}), [this, request] {
+          return core_.set_drained(Executor::now(), request->pool(), request->name(), true);
+        });
   }
   Unary* Undrain(grpc::CallbackServerContext* context, const v1::DrainRequest* request,
                  v1::Done*) override {
-    return answer(context, [this, request] {
-      return core_.set_drained(Executor::now(), request->pool(), request->name(), false);
-    });
+    return answer(
+        context, gate_.authorise(*context, "Undrain", {PeerRole::operator_}), [this, request] {
+          return core_.set_drained(Executor::now(), request->pool(), request->name(), false);
+        });
   }
   Unary* List(grpc::CallbackServerContext* context, const v1::ListRequest* request,
               v1::ListReply* reply) override {
-    return answer(context, [this, request, reply]() -> Result<void> {
-      for (const ListedPool& pool : core_.list(Executor::now(), request->pool())) {
-        encode(pool, *reply->add_pools());
-      }
-      return {};
-    });
+    return answer(context,
+                  gate_.authorise(*context, "List",
+                                  {PeerRole::relay, PeerRole::controller, PeerRole::registrar,
+                                   PeerRole::operator_}),
+                  [this, request, reply]() -> Result<void> {
+                    for (const ListedPool& pool : core_.list(Executor::now(), request->pool())) {
+                      encode(pool, *reply->add_pools());
+                    }
+                    return {};
+                  });
   }
 
-  // Runs `work` on the core's thread and finishes the call with its outcome.
+  // Runs `work`, where it is allowed, on the core's thread and finishes the call with its outcome.
   template <class Work>
-  Unary* answer(grpc::CallbackServerContext* context, Work work) {
+  Unary* answer(grpc::CallbackServerContext* context, const grpc::Status& allowed, Work work) {
     Unary* reactor = context->DefaultReactor();
+    if (!allowed.ok()) {
+      reactor->Finish(allowed);
+      return reactor;
+    }
     if (overloaded()) {
       reactor->Finish(to_status(Errc::overloaded));
       return reactor;
@@ -160,6 +177,7 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
   std::uint64_t first_epoch_;
   std::uint16_t port_ = 0;
   std::atomic<std::uint64_t> next_id_{1};
+  PeerGate gate_;
 
   // Touched by the core's thread alone.
   pool::Registrar core_;
@@ -175,7 +193,8 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
 class RegistrarServer::Impl::ServeStream final
     : public grpc::ServerBidiReactor<v1::ServeRequest, v1::ServeReply> {
  public:
-  explicit ServeStream(Impl& impl) : impl_(impl), id_{impl.next_id_++} {
+  ServeStream(Impl& impl, const grpc::CallbackServerContext& context)
+      : impl_(impl), context_(context), id_{impl.next_id_++} {
     impl_.executor_.post([this] { opened(); });
   }
 
@@ -254,6 +273,8 @@ class RegistrarServer::Impl::ServeStream final
 
   void register_element() {
     const Registration registration = decode(request_.registration());
+    if (auto ok = impl_.gate_.authorise_relay(context_, "Serve", registration.name); !ok.ok())
+      return finish(ok);
     if (const auto ok = impl_.core_.admit(registration); !ok) {
       impl_.log(LogLevel::warning, "refused a registration: " + ok.error().message());
       return finish(to_status(ok.error()));
@@ -309,6 +330,7 @@ class RegistrarServer::Impl::ServeStream final
   }
 
   Impl& impl_;
+  const grpc::CallbackServerContext& context_;  // lives until OnDone()
   StreamId id_;
   v1::ServeRequest request_;
   v1::ServeReply reply_;
@@ -323,9 +345,9 @@ class RegistrarServer::Impl::ServeStream final
 // take one.
 class RegistrarServer::Impl::WatchStream final : public grpc::ServerWriteReactor<v1::PoolUpdate> {
  public:
-  WatchStream(Impl& impl, std::string pool)
+  WatchStream(Impl& impl, std::string pool, grpc::Status allowed)
       : impl_(impl), id_{impl.next_id_++}, pool_(std::move(pool)) {
-    impl_.executor_.post([this] { opened(); });
+    impl_.executor_.post([this, allowed = std::move(allowed)] { opened(allowed); });
   }
 
   void OnWriteDone(bool ok) override {
@@ -354,8 +376,9 @@ class RegistrarServer::Impl::WatchStream final : public grpc::ServerWriteReactor
   }
 
  private:
-  void opened() {
+  void opened(const grpc::Status& allowed) {
     impl_.watching_.emplace(id_, this);
+    if (!allowed.ok()) return finish(allowed);
     const auto outcome = impl_.core_.watch(Executor::now(), id_, pool_);
     impl_.flush();
     if (!outcome) finish(to_status(outcome.error()));
@@ -398,13 +421,14 @@ class RegistrarServer::Impl::WatchStream final : public grpc::ServerWriteReactor
 };
 
 grpc::ServerBidiReactor<v1::ServeRequest, v1::ServeReply>* RegistrarServer::Impl::Serve(
-    grpc::CallbackServerContext*) {
-  return new ServeStream(*this);
+    grpc::CallbackServerContext* context) {
+  return new ServeStream(*this, *context);
 }
 
 grpc::ServerWriteReactor<v1::PoolUpdate>* RegistrarServer::Impl::Watch(
-    grpc::CallbackServerContext*, const v1::WatchRequest* request) {
-  return new WatchStream(*this, request->pool());
+    grpc::CallbackServerContext* context, const v1::WatchRequest* request) {
+  return new WatchStream(*this, request->pool(),
+                         gate_.authorise(*context, "Watch", {PeerRole::controller}));
 }
 
 Result<void> RegistrarServer::Impl::resolve(const v1::ResolveRequest& request,
@@ -425,7 +449,7 @@ Result<void> RegistrarServer::Impl::resolve(const v1::ResolveRequest& request,
 Result<void> RegistrarServer::Impl::listen() {
   int bound = 0;
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &bound);
+  builder.AddListeningPort(options_.listen, server_credentials(options_.tls), &bound);
   builder.RegisterService(this);
   builder.SetMaxReceiveMessageSize(kMaxMessage);
   // Two registrars must not share a port by accident, each with half of the relays.
@@ -509,6 +533,9 @@ std::uint16_t RegistrarServer::port() const {
 }
 void RegistrarServer::stop() {
   impl_->stop();
+}
+std::uint64_t RegistrarServer::refused_peers() const {
+  return impl_->refused_peers();
 }
 Registrar::Counts RegistrarServer::counts() const {
   return impl_->counts();

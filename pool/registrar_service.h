@@ -26,7 +26,8 @@ class RegistrarServer {
     std::uint64_t first_epoch = 0;  // of names the store does not know; 0: Unix time in ms, which a
                                     // restarted registrar without memory needs
     std::uint64_t seed = 1;
-    std::size_t max_queued = 65'536;  // messages waiting for the core
+    std::size_t max_queued = 65'536;        // messages waiting for the core
+    std::shared_ptr<const TlsContext> tls;  // none: plaintext, and every peer may do everything
     Log log;
   };
 
@@ -40,6 +41,7 @@ class RegistrarServer {
 
   // Both ask the core's thread and wait for it; not for data paths.
   [[nodiscard]] Registrar::Counts counts() const;
+  [[nodiscard]] std::uint64_t refused_peers() const;  // whose certificate lacks the role
   [[nodiscard]] std::vector<ListedPool> list(const std::string& pool = {}) const;
 
  private:

@@ -1,34 +1,61 @@
-// Mutual TLS for the pool's and the relays' gRPC: credentials that are read again when their files
-// change, and who the other side is by its certificate. With no TlsFiles everything is plaintext
-// and every peer may do everything; that is for loopback, or a network where every host is trusted.
+// Mutual TLS for gRPC listeners and channels over a TlsContext, and which RPC a peer may call. With
+// no TlsContext everything is plaintext and every peer may do everything; that is for loopback, or
+// for a network where every host is trusted. Internal to those who open channels and listeners.
 //
-// A certificate names its holder's roles as URIs in its subject alternative name (RFC 5280,
-// 4.2.1.6): `urn:rtpool:relay`, `urn:rtpool:controller`, `urn:rtpool:registrar`,
-// `urn:rtpool:operator`, `urn:rtpool:intercept`. Internal to those who open channels and listeners.
+// Both sides must have a certificate that the authority signed (TLS 1.2 or 1.3). A client also
+// checks that the server's certificate names the HOST that it connects to as a DNS name or an
+// address (RFC 6125, 6.4), and that the server holds the role it is asked in.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
+#include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
-#include "pool/tls_files.h"
-#include "relay/base/result.h"
+#include "pool/client.h"
+#include "pool/peer_identity.h"
+#include "pool/tls_context.h"
+#include "relay/base/time.h"
 
 namespace rtpool::pool {
 
-enum class PeerRole { relay, controller, registrar, operator_, intercept };
+std::shared_ptr<grpc::ServerCredentials> server_credentials(
+    const std::shared_ptr<const TlsContext>& tls);
+// `server`: the role that the server must hold; none for servers that are not ours.
+std::shared_ptr<grpc::ChannelCredentials> channel_credentials(
+    const std::shared_ptr<const TlsContext>& tls, std::optional<PeerRole> server);
 
-// Both keep watching the files for as long as they are used.
-std::shared_ptr<grpc::ServerCredentials> server_credentials(const std::optional<TlsFiles>& tls);
-std::shared_ptr<grpc::ChannelCredentials> channel_credentials(const std::optional<TlsFiles>& tls);
+// What gRPC's words for a failed connection mean where TLS is the reason; empty where it is not, or
+// where they say it by themselves.
+std::string explain_failure(std::string_view text);
 
-// OK if the peer's certificate holds one of `allowed`, or if the connection has no TLS;
-// PERMISSION_DENIED otherwise, with a message that names what the certificate holds and what it
-// would need.
-grpc::Status authorise(const grpc::ServerContextBase& context,
-                       std::initializer_list<PeerRole> allowed);
+// A server's doorkeeper: says what a peer may do, counts refusals and logs them, at most one line a
+// second. Thread-safe.
+class PeerGate {
+ public:
+  PeerGate(bool tls, Log log) : tls_(tls), log_(std::move(log)) {}
+
+  // OK if the peer's certificate holds one of `allowed`, or without TLS; PERMISSION_DENIED
+  // otherwise, with "forbidden: " and what the certificate holds and what it takes.
+  grpc::Status authorise(const grpc::ServerContextBase& context, std::string_view operation,
+                         std::initializer_list<PeerRole> allowed);
+  // The same for acting as the relay of this name.
+  grpc::Status authorise_relay(const grpc::ServerContextBase& context, std::string_view operation,
+                               std::string_view name);
+  [[nodiscard]] std::uint64_t refused() const { return refused_; }
+
+ private:
+  grpc::Status refuse(const std::string& why);
+
+  bool tls_;
+  Log log_;
+  std::atomic<std::uint64_t> refused_{0};
+  std::atomic<std::int64_t> logged_at_s_{-1};
+};
 
 }  // namespace rtpool::pool

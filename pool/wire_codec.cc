@@ -5,6 +5,7 @@
 #include <string>
 
 #include "pool/proto/registrar.pb.h"
+#include "pool/tls.h"
 
 namespace rtpool::pool {
 namespace {
@@ -82,7 +83,9 @@ Error from_status(const grpc::Status& status) {
   if (status.error_code() == grpc::StatusCode::RESOURCE_EXHAUSTED) {
     return {Errc::overloaded, status.error_message()};
   }
-  return {Errc::stopped, "registrar unreachable (" + status.error_message() + ")"};
+  const std::string reason = explain_failure(status.error_message());
+  return {Errc::stopped, "registrar unreachable (" + (reason.empty() ? "" : reason + ": ") +
+                             status.error_message() + ")"};
 }
 
 void encode(const Registration& registration, v1::Registration& out) {

@@ -15,6 +15,7 @@
 
 #include "control/calls/relay_codec.h"
 #include "control/proto/relay.grpc.pb.h"
+#include "pool/tls.h"
 
 namespace rtpool::control {
 namespace {
@@ -82,8 +83,9 @@ struct RelayClient::Impl : std::enable_shared_from_this<RelayClient::Impl> {
 
   class Watch;
 
-  Impl(boost::asio::io_context& io_context, std::function<Instant()> clock)
-      : io(io_context), now(std::move(clock)) {}
+  Impl(boost::asio::io_context& io_context, std::function<Instant()> clock,
+       std::shared_ptr<const pool::TlsContext> context)
+      : io(io_context), now(std::move(clock)), tls(std::move(context)) {}
 
   Channel& channel(const RelayRef& relay);
   void start_watch(const std::string& address);
@@ -107,6 +109,7 @@ struct RelayClient::Impl : std::enable_shared_from_this<RelayClient::Impl> {
 
   boost::asio::io_context& io;
   std::function<Instant()> now;
+  std::shared_ptr<const pool::TlsContext> tls;
   std::map<std::string, Channel> channels;
   Ended on_ended;
   std::uint64_t uses = 0;
@@ -166,8 +169,8 @@ RelayClient::Impl::Channel& RelayClient::Impl::channel(const RelayRef& relay) {
     arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    entry.stub = relay::v1::Relay::NewStub(
-        grpc::CreateCustomChannel(relay.address, grpc::InsecureChannelCredentials(), arguments));
+    entry.stub = relay::v1::Relay::NewStub(grpc::CreateCustomChannel(
+        relay.address, pool::channel_credentials(tls, pool::PeerRole::relay), arguments));
   }
   entry.relay = relay;
   entry.last_used = ++uses;
@@ -246,8 +249,9 @@ void RelayClient::Impl::call(const RelayRef& relay, Request request, Duration de
         });
 }
 
-RelayClient::RelayClient(boost::asio::io_context& io, std::function<Instant()> now)
-    : impl_(std::make_shared<Impl>(io, std::move(now))) {}
+RelayClient::RelayClient(boost::asio::io_context& io, std::function<Instant()> now,
+                         std::shared_ptr<const pool::TlsContext> tls)
+    : impl_(std::make_shared<Impl>(io, std::move(now), std::move(tls))) {}
 
 RelayClient::~RelayClient() {
   stop();

@@ -12,13 +12,16 @@
 #include <string>
 
 #include "control/calls/relay_gateway.h"
+#include "pool/client.h"
 
 namespace rtpool::control {
 
 class RelayClient final : public RelayGateway {
  public:
   // `now` reads the monotonic clock, for the ages in replies.
-  RelayClient(boost::asio::io_context& io, std::function<Instant()> now);
+  // Without `tls` in plaintext.
+  RelayClient(boost::asio::io_context& io, std::function<Instant()> now,
+              std::shared_ptr<const pool::TlsContext> tls = {});
   ~RelayClient() override;  // stop()
 
   void apply(const RelayRef& relay, const media::CallSpec& spec, Duration deadline,

@@ -11,9 +11,12 @@
 
 #include "control/calls/relay_codec.h"
 #include "control/proto/relay.grpc.pb.h"
+#include "pool/tls.h"
 
 namespace rtpool::control {
 namespace {
+
+using pool::PeerRole;
 
 constexpr int kMaxMessageBytes = 256 * 1024;
 constexpr std::size_t kMaxQueuedEvents = 4096;
@@ -65,9 +68,12 @@ class Watchers {
 
 class Watcher : public grpc::ServerWriteReactor<relay::v1::CallEnded> {
  public:
-  explicit Watcher(Watchers& watchers) : watchers_(watchers) {
-    if (!watchers_.add(this))
+  Watcher(Watchers& watchers, const grpc::Status& allowed) : watchers_(watchers) {
+    if (!allowed.ok()) {
+      end(allowed);
+    } else if (!watchers_.add(this)) {
       end(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "too many watchers"));
+    }
     // Headers at once: the controller knows from them that nothing is missed from now on.
     StartSendInitialMetadata();
   }
@@ -138,7 +144,10 @@ void Watchers::close() {
 class Service : public relay::v1::Relay::CallbackService {
  public:
   Service(const RelayServerOptions& options, Engine& engine)
-      : options_(options), engine_(engine), watchers_(options.max_watchers) {
+      : options_(options),
+        engine_(engine),
+        watchers_(options.max_watchers),
+        gate_(options.tls != nullptr, options.log) {
     engine_.set_on_ended([this](const CallEnded& ended) {
       relay::v1::CallEnded event;
       event.set_reason(encode(ended.reason));
@@ -151,6 +160,7 @@ class Service : public relay::v1::Relay::CallbackService {
                                   const relay::v1::ApplyRequest* request,
                                   relay::v1::CallState* reply) override {
     auto* reactor = context->DefaultReactor();
+    if (!allows(*context, "Apply", {PeerRole::controller}, reactor)) return reactor;
     const std::uint64_t epoch = options_.epoch ? options_.epoch() : 0;
     if (epoch != 0 && request->epoch() != 0 && request->epoch() != epoch) {
       reactor->Finish({grpc::StatusCode::FAILED_PRECONDITION,
@@ -173,6 +183,8 @@ class Service : public relay::v1::Relay::CallbackService {
                                   const relay::v1::CallKey* request,
                                   relay::v1::CallState* reply) override {
     auto* reactor = context->DefaultReactor();
+    if (!allows(*context, "Query", {PeerRole::controller, PeerRole::operator_}, reactor))
+      return reactor;
     engine_.query(request->key(), answer_with(reactor, reply));
     return reactor;
   }
@@ -181,6 +193,7 @@ class Service : public relay::v1::Relay::CallbackService {
                                    const relay::v1::CallKey* request,
                                    relay::v1::CallState* reply) override {
     auto* reactor = context->DefaultReactor();
+    if (!allows(*context, "Remove", {PeerRole::controller}, reactor)) return reactor;
     engine_.remove(request->key(), answer_with(reactor, reply));
     return reactor;
   }
@@ -188,22 +201,33 @@ class Service : public relay::v1::Relay::CallbackService {
   grpc::ServerUnaryReactor* List(grpc::CallbackServerContext* context,
                                  const relay::v1::ListRequest* request,
                                  relay::v1::ListReply* reply) override {
+    auto* reactor = context->DefaultReactor();
+    if (!allows(*context, "List", {PeerRole::controller, PeerRole::operator_}, reactor))
+      return reactor;
     for (auto& key : engine_.list(std::min(request->limit(), kMaxListed)))
       reply->add_keys(std::move(key));
     reply->set_total(engine_.size());
-    auto* reactor = context->DefaultReactor();
     reactor->Finish(grpc::Status::OK);
     return reactor;
   }
 
-  grpc::ServerWriteReactor<relay::v1::CallEnded>* Watch(grpc::CallbackServerContext*,
+  grpc::ServerWriteReactor<relay::v1::CallEnded>* Watch(grpc::CallbackServerContext* context,
                                                         const relay::v1::WatchRequest*) override {
-    return new Watcher(watchers_);
+    return new Watcher(
+        watchers_, gate_.authorise(*context, "Watch", {PeerRole::controller, PeerRole::operator_}));
   }
 
   void close() { watchers_.close(); }
+  [[nodiscard]] std::uint64_t refused_peers() const { return gate_.refused(); }
 
  private:
+  // Finishes the call where its peer may not make it.
+  bool allows(const grpc::CallbackServerContext& context, std::string_view operation,
+              std::initializer_list<PeerRole> roles, grpc::ServerUnaryReactor* reactor) {
+    const auto status = gate_.authorise(context, operation, roles);
+    if (!status.ok()) reactor->Finish(status);
+    return status.ok();
+  }
   static Engine::StateCallback answer_with(grpc::ServerUnaryReactor* reactor,
                                            relay::v1::CallState* reply) {
     return [reactor, reply](Result<media::CallState> state) {
@@ -215,6 +239,7 @@ class Service : public relay::v1::Relay::CallbackService {
   RelayServerOptions options_;
   Engine& engine_;
   Watchers watchers_;
+  pool::PeerGate gate_;
 };
 
 }  // namespace
@@ -234,7 +259,8 @@ Result<std::unique_ptr<RelayServer>> RelayServer::start(const RelayServerOptions
   std::unique_ptr<RelayServer> relay(new RelayServer());
   relay->impl_ = std::make_unique<Impl>(options, engine);
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &relay->impl_->port);
+  builder.AddListeningPort(options.listen, pool::server_credentials(options.tls),
+                           &relay->impl_->port);
   // Without this a second relay would share the port silently and get half of the requests.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
@@ -252,6 +278,10 @@ RelayServer::~RelayServer() {
 
 std::uint16_t RelayServer::port() const {
   return static_cast<std::uint16_t>(impl_->port);
+}
+
+std::uint64_t RelayServer::refused_peers() const {
+  return impl_->service.refused_peers();
 }
 
 void RelayServer::stop() {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "pool/client.h"
 #include "relay/base/result.h"
 #include "relay/engine.h"
 
@@ -16,7 +17,9 @@ struct RelayServerOptions {
   std::string listen = "127.0.0.1:7410";  // HOST:PORT; port 0 takes a free one
   std::function<std::uint64_t()>
       epoch;  // of the registration now in force; 0: not registered, any is taken
-  std::uint32_t max_watchers = 64;  // controllers that watch for ended calls
+  std::uint32_t max_watchers = 64;              // controllers that watch for ended calls
+  std::shared_ptr<const pool::TlsContext> tls;  // none: plaintext, and every peer may do everything
+  pool::Log log;
 };
 
 class RelayServer {
@@ -27,6 +30,7 @@ class RelayServer {
   ~RelayServer();  // stop()
 
   [[nodiscard]] std::uint16_t port() const;
+  [[nodiscard]] std::uint64_t refused_peers() const;  // whose certificate lacks the role
   // Ends the watches, refuses new requests, waits for those in work. Idempotent.
   void stop();
 

@@ -1,14 +1,11 @@
 #include "pool/tls.h"
 
-#include <arpa/inet.h>
 #include <grpcpp/security/tls_certificate_provider.h>
 #include <grpcpp/security/tls_certificate_verifier.h>
 #include <grpcpp/security/tls_credentials_options.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 
-#include <algorithm>
-#include <array>
-#include <chrono>
-#include <cstring>
 #include <vector>
 
 namespace rtpool::pool {
@@ -34,47 +31,6 @@ std::string join(const std::vector<std::string>& items) {
   return text.empty() ? "nothing" : text;
 }
 
-// HOST of HOST:PORT or [HOST]:PORT, in small letters.
-std::string host_of(std::string target) {
-  if (const auto slash = target.rfind('/'); slash != std::string::npos) target.erase(0, slash + 1);
-  if (!target.empty() && target.front() == '[') {
-    target = target.substr(1, target.find(']') - 1);
-  } else if (std::count(target.begin(), target.end(), ':') == 1) {
-    target.erase(target.find(':'));
-  }
-  std::transform(target.begin(), target.end(), target.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return target;
-}
-
-// The bytes of an IPv4 or IPv6 address, however it is written; empty for what is none.
-std::string address_bytes(const std::string& text) {
-  std::array<char, sizeof(in6_addr)> bytes{};
-  if (::inet_pton(AF_INET, text.c_str(), bytes.data()) == 1) return {bytes.data(), 4};
-  if (::inet_pton(AF_INET6, text.c_str(), bytes.data()) == 1) return {bytes.data(), 16};
-  return {};
-}
-
-// RFC 6125, 6.4: "*" stands for the whole leftmost label and nothing else.
-bool dns_name_matches(std::string pattern, const std::string& host) {
-  pattern = host_of(std::move(pattern));
-  if (pattern == host) return true;
-  if (pattern.rfind("*.", 0) != 0) return false;
-  const auto dot = host.find('.');
-  return dot != std::string::npos && dot > 0 && host.substr(dot) == pattern.substr(1) &&
-         pattern.find('.', 2) != std::string::npos;
-}
-
-bool names_host(const std::vector<std::string>& dns, const std::vector<std::string>& addresses,
-                const std::string& host) {
-  if (const std::string wanted = address_bytes(host); !wanted.empty()) {
-    return std::any_of(addresses.begin(), addresses.end(),
-                       [&](const auto& one) { return address_bytes(one) == wanted; });
-  }
-  return std::any_of(dns.begin(), dns.end(),
-                     [&](const auto& one) { return dns_name_matches(one, host); });
-}
-
 // After the handshake has verified the chain: that this is the server that was meant, in its role.
 class ServerVerifier final : public ExternalCertificateVerifier {
  public:
@@ -82,23 +38,27 @@ class ServerVerifier final : public ExternalCertificateVerifier {
 
   bool Verify(TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
               grpc::Status* outcome) override {
-    const std::string host = host_of(text_of(request->target_name()));
-    const auto dns = texts_of(request->dns_names());
-    const auto addresses = texts_of(request->ip_names());
-    if (!names_host(dns, addresses, host)) {
-      auto names = dns;
-      names.insert(names.end(), addresses.begin(), addresses.end());
-      *outcome = {grpc::StatusCode::UNAUTHENTICATED,
-                  "TLS: the server's certificate is for " + join(names) + ", not for " + host};
+    const std::string target = text_of(request->target_name());
+    const std::string pem = text_of(request->peer_cert());
+    const std::shared_ptr<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())),
+                                   BIO_free_all);
+    const std::shared_ptr<X509> certificate(PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr),
+                                            X509_free);
+    const auto refuse = [outcome](const std::string& why) {
+      *outcome = {grpc::StatusCode::UNAUTHENTICATED, "TLS: " + why};
       return true;
+    };
+    if (!certificate) return refuse("the server's certificate can't be read");
+    if (!names_target(certificate.get(), target)) {
+      auto names = texts_of(request->dns_names());
+      for (auto& address : texts_of(request->ip_names())) names.push_back(std::move(address));
+      return refuse("the server's certificate is for " + join(names) + ", not for " +
+                    host_of(target));
     }
-    const PeerIdentity identity("CN=" + text_of(request->common_name()),
-                                texts_of(request->uri_names()));
+    const PeerIdentity identity = identity_of(certificate.get());
     if (role_ && !identity.holds(*role_)) {
-      *outcome = {grpc::StatusCode::UNAUTHENTICATED, "TLS: " + host + " is no " +
-                                                         std::string(to_string(*role_)) +
-                                                         " by its " + identity.describe()};
-      return true;
+      return refuse(host_of(target) + " is no " + std::string(to_string(*role_)) + " by its " +
+                    identity.describe());
     }
     *outcome = grpc::Status::OK;
     return true;
@@ -178,12 +138,7 @@ grpc::Status PeerGate::authorise_relay(const grpc::ServerContextBase& context,
 }
 
 grpc::Status PeerGate::refuse(const std::string& why) {
-  const std::uint64_t refused = ++refused_;
-  const std::int64_t now = std::chrono::duration_cast<std::chrono::seconds>(
-                               std::chrono::steady_clock::now().time_since_epoch())
-                               .count();
-  if (logged_at_s_.exchange(now) != now && log_)
-    log_(LogLevel::warning, "forbidden: " + why + " (" + std::to_string(refused) + " so far)");
+  refusals_.add(why);
   return {grpc::StatusCode::PERMISSION_DENIED, "forbidden: " + why};
 }
 

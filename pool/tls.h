@@ -9,7 +9,6 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <atomic>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
@@ -19,8 +18,8 @@
 
 #include "pool/client.h"
 #include "pool/peer_identity.h"
+#include "pool/refusals.h"
 #include "pool/tls_context.h"
-#include "relay/base/time.h"
 
 namespace rtpool::pool {
 
@@ -34,11 +33,10 @@ std::shared_ptr<grpc::ChannelCredentials> channel_credentials(
 // where they say it by themselves.
 std::string explain_failure(std::string_view text);
 
-// A server's doorkeeper: says what a peer may do, counts refusals and logs them, at most one line a
-// second. Thread-safe.
+// A server's doorkeeper: says what a peer may do, and counts and logs what it refuses. Thread-safe.
 class PeerGate {
  public:
-  PeerGate(bool tls, Log log) : tls_(tls), log_(std::move(log)) {}
+  PeerGate(bool tls, Log log) : tls_(tls), refusals_(std::move(log)) {}
 
   // OK if the peer's certificate holds one of `allowed`, or without TLS; PERMISSION_DENIED
   // otherwise, with "forbidden: " and what the certificate holds and what it takes.
@@ -47,15 +45,13 @@ class PeerGate {
   // The same for acting as the relay of this name.
   grpc::Status authorise_relay(const grpc::ServerContextBase& context, std::string_view operation,
                                std::string_view name);
-  [[nodiscard]] std::uint64_t refused() const { return refused_; }
+  [[nodiscard]] std::uint64_t refused() const { return refusals_.count(); }
 
  private:
   grpc::Status refuse(const std::string& why);
 
   bool tls_;
-  Log log_;
-  std::atomic<std::uint64_t> refused_{0};
-  std::atomic<std::int64_t> logged_at_s_{-1};
+  Refusals refusals_;
 };
 
 }  // namespace rtpool::pool

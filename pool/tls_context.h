@@ -50,6 +50,7 @@ class TlsContext {
 
   [[nodiscard]] std::shared_ptr<const TlsMaterial> current() const;
   [[nodiscard]] State state() const;
+  [[nodiscard]] const TlsFiles& files() const { return options_.files; }
   // Reads the files now. An error leaves what is in force.
   Result<void> reload();
 

@@ -156,6 +156,20 @@ PeerIdentity identity_of(X509* certificate) {
   return {name_of(X509_get_subject_name(certificate)), uris};
 }
 
+std::string host_of(const std::string& target) {
+  if (!target.empty() && target.front() == '[') return target.substr(1, target.find(']') - 1);
+  const auto colon = target.find(':');
+  return colon == target.rfind(':') ? target.substr(0, colon) : target;
+}
+
+bool names_target(X509* certificate, const std::string& target) {
+  const std::string host = host_of(target);
+  return X509_check_ip_asc(certificate, host.c_str(), 0) == 1 ||
+         X509_check_host(certificate, host.data(), host.size(),
+                         X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS,
+                         nullptr) == 1;
+}
+
 Result<std::shared_ptr<const TlsMaterial>> load_tls_files(const TlsFiles& files) {
   auto material = std::make_shared<TlsMaterial>();
   for (const auto& [path, text] : {std::pair{&files.certificate, &material->certificate_pem},

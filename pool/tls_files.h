@@ -46,6 +46,11 @@ Result<void> check_tls_files(const TlsFiles& files);
 // Who a certificate says its holder is. `certificate` may be null: nobody.
 PeerIdentity identity_of(X509* certificate);
 
+// Whether a certificate's subject alternative names hold the host of HOST:PORT, as a DNS name or an
+// address (RFC 6125, 6.4; a wildcard stands for one whole label).
+bool names_target(X509* certificate, const std::string& target);
+std::string host_of(const std::string& target);
+
 // "2027-01-31 12:00 UTC"
 std::string format_utc(std::int64_t unix_seconds);
 

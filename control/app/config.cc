@@ -91,7 +91,7 @@ std::string command_help(const Options& defaults, Command command) {
          "options given here\n"
          "      win over it. Example: --config /etc/rtpool.toml\n"
          "  --help\n      This text.\n\n"
-         "SIGTERM and SIGINT end it cleanly, SIGHUP reads log-level from the file again.\n";
+         "SIGTERM and SIGINT end it cleanly, SIGHUP reads log-level and the TLS files again.\n";
 }
 
 // Unique among the relays of one host as far as can be told before a port is bound.
@@ -105,6 +105,47 @@ std::string default_id(const RelayOptions& relay) {
   id = id.substr(0, 50);
   if (relay.listen.port == 0) return id + "-p" + std::to_string(::getpid());
   return relay.listen.port == 7410 ? id : id + "-" + std::to_string(relay.listen.port);
+}
+
+// Without TLS nothing leaves this host unless that is said.
+Result<void> check_exposure(const Options& o) {
+  if (o.insecure) return {};
+  const auto exposed = [](const std::string& what) {
+    return usage(what +
+                 " is not loopback, and nothing is encrypted without TLS; give --tls-certificate, "
+                 "--tls-key and --tls-authority, or say --insecure on a trusted network");
+  };
+  const std::string prefix = o.command == serve ? "registrar-" : "";
+  if ((o.command == registrar || o.command == serve) && !o.registrar.listen.address.is_loopback())
+    return exposed("--" + prefix + "listen " + o.registrar.listen.to_string());
+  if ((o.command == relay || o.command == serve) && !o.relay.listen.address.is_loopback())
+    return exposed(std::string(o.command == serve ? "--relay-listen " : "--listen ") +
+                   o.relay.listen.to_string());
+  if (o.command == relay || o.command == controller) {
+    for (const auto& target : o.relay.registrars) {
+      if (!is_loopback_target(target)) return exposed("--registrar " + target);
+    }
+  }
+  const bool is_role =
+      o.command == registrar || o.command == relay || o.command == controller || o.command == serve;
+  if (is_role && o.http && !o.http->address.is_loopback())
+    return exposed("--http " + o.http->to_string());
+  return {};
+}
+
+Result<void> check_tls(const Options& o) {
+  const auto& files = o.tls_files;
+  if (files == pool::TlsFiles{}) return check_exposure(o);
+  for (const auto& [flag, value] : {std::pair{"--tls-certificate", &files.certificate},
+                                    {"--tls-key", &files.key},
+                                    {"--tls-authority", &files.authority}}) {
+    if (value->empty())
+      return usage(std::string(flag) +
+                   " is missing: --tls-certificate, --tls-key and --tls-authority go together");
+  }
+  if (o.insecure)
+    return usage("--insecure and TLS contradict each other: leave out --insecure or --tls-...");
+  return {};
 }
 
 // What a value alone can't show to be wrong.
@@ -133,24 +174,7 @@ Result<void> check_together(Options& o) {
                    " needs --advertise HOST:PORT, which is what controllers connect to");
     if (o.relay.id.empty()) o.relay.id = default_id(o.relay);
   }
-  if (o.insecure) return {};
-  const auto needs_insecure = [](const std::string& what) {
-    return usage(what +
-                 " is not loopback, and gRPC is not encrypted; use a loopback address, or say "
-                 "--insecure on a trusted network");
-  };
-  const std::string prefix = o.command == serve ? "registrar-" : "";
-  if ((o.command == registrar || o.command == serve) && !o.registrar.listen.address.is_loopback())
-    return needs_insecure("--" + prefix + "listen " + o.registrar.listen.to_string());
-  if (is_relay && !o.relay.listen.address.is_loopback())
-    return needs_insecure(std::string(o.command == serve ? "--relay-listen " : "--listen ") +
-                          o.relay.listen.to_string());
-  if (o.command == relay || o.command == controller) {
-    for (const auto& target : o.relay.registrars) {
-      if (!is_loopback_target(target)) return needs_insecure("--registrar " + target);
-    }
-  }
-  return {};
+  return check_tls(o);
 }
 
 std::vector<std::string_view> names_of_other_commands(Command command) {

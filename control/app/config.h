@@ -7,12 +7,15 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "control/app/log.h"
 #include "control/app/option.h"
+#include "pool/client.h"
+#include "pool/tls_files.h"
 #include "relay/base/endpoint.h"
 #include "relay/base/result.h"
 #include "relay/base/time.h"
@@ -41,6 +44,7 @@ struct RegistrarOptions {
       false;  // a default may be replaced by a free port where `serve` finds it busy
   std::string store = "memory";
   Duration heartbeat_interval = std::chrono::milliseconds(50);
+  std::shared_ptr<const pool::TlsContext> tls;  // none: plaintext; so in the others
 };
 
 struct RelayOptions {
@@ -55,6 +59,7 @@ struct RelayOptions {
   std::uint32_t priority = 0;
   std::string zone;
   EngineOptions engine;  // media_addresses never empty after parse_command_line()
+  std::shared_ptr<const pool::TlsContext> tls;
 };
 
 struct ControllerOptions {
@@ -66,6 +71,7 @@ struct ControllerOptions {
   Duration media_timeout = std::chrono::minutes(5);
   Duration max_call_duration = std::chrono::hours(12);
   std::uint32_t max_calls = 10'000;
+  std::shared_ptr<const pool::TlsContext> tls;
 };
 
 // Of `pool list` and `call list`.
@@ -74,6 +80,7 @@ struct ClientOptions {
   std::string pool;  // empty: all
   std::vector<std::string> registrars{"127.0.0.1:7400"};
   bool json = false;
+  std::shared_ptr<const pool::TlsContext> tls;
 };
 
 struct Options {
@@ -84,6 +91,7 @@ struct Options {
   bool log_level_by_flag = false;  // then the file's does not count
   std::optional<Endpoint> http = loopback(7480);
   bool insecure = false;
+  pool::TlsFiles tls_files;  // all empty: no TLS; opened by main
   bool media_address_defaulted = false;
   RegistrarOptions registrar;
   RelayOptions relay;

@@ -1,6 +1,7 @@
 #include "control/app/http_server.h"
 
 #include <httplib.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -10,6 +11,8 @@
 #include <thread>
 
 #include "control/app/errc.h"
+#include "pool/refusals.h"
+#include "pool/tls_context.h"
 
 namespace rtpool::control {
 namespace {
@@ -19,17 +22,73 @@ constexpr std::size_t kLongestBody = 64 * 1024;
 constexpr auto kPatience = std::chrono::seconds(1);
 constexpr auto kLongestStop = std::chrono::milliseconds(500);
 
+// For each handshake: what is in force now.
+int use_current(SSL* ssl, void* context) {
+  const auto material = static_cast<const pool::TlsContext*>(context)->current();
+  const std::shared_ptr<STACK_OF(X509)> chain(sk_X509_new_null(),
+                                              [](STACK_OF(X509) * s) { sk_X509_free(s); });
+  for (const auto& one : material->chain) sk_X509_push(chain.get(), one.get());
+  const bool taken = SSL_use_cert_and_key(ssl, material->certificate.get(), material->key.get(),
+                                          chain.get(), 1) == 1 &&
+                     SSL_set1_verify_cert_store(ssl, material->authorities.get()) == 1;
+  return taken ? 1 : 0;
+}
+
+bool set_up(SSL_CTX& context, const pool::TlsContext& tls) {
+  SSL_CTX_set_min_proto_version(&context, TLS1_2_VERSION);
+  // A resumed session would go on with what the client showed when it began.
+  SSL_CTX_set_options(&context, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
+  SSL_CTX_set_session_cache_mode(&context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_cert_cb(&context, use_current, const_cast<pool::TlsContext*>(&tls));
+  SSL_CTX_set_verify(&context, SSL_VERIFY_PEER, nullptr);
+  return true;
+}
+
+std::unique_ptr<httplib::Server> make_server(const pool::TlsContext* tls) {
+  if (tls == nullptr) return std::make_unique<httplib::Server>();
+  return std::make_unique<httplib::SSLServer>(
+      [tls](SSL_CTX& context) { return set_up(context, *tls); });
+}
+
+HttpReply forbidden(const std::string& why) {
+  std::string text;
+  for (const char c : why) text += c == '"' || c == '\\' ? '\'' : c;
+  return {.status = 403, .body = "{\"error\":\"forbidden: " + text + "\"}\n"};
+}
+
 }  // namespace
 
 struct HttpServer::Impl {
-  httplib::Server server;
+  Impl(std::shared_ptr<const pool::TlsContext> context, pool::Log log)
+      : tls(std::move(context)), refusals(std::move(log)), owned(make_server(tls.get())) {}
+
+  // Why the peer may not read the path; empty where it may.
+  std::string objection(const httplib::Request& request, HttpAccess access) const {
+    if (!tls || access == HttpAccess::anyone) return {};
+    const std::shared_ptr<X509> certificate(
+        request.ssl != nullptr ? SSL_get1_peer_certificate(request.ssl) : nullptr, X509_free);
+    const bool verified = certificate && SSL_get_verify_result(request.ssl) == X509_V_OK;
+    const auto peer = pool::identity_of(verified ? certificate.get() : nullptr);
+    if (verified &&
+        (access == HttpAccess::any_certificate || peer.holds(pool::PeerRole::operator_)))
+      return {};
+    return request.path + " takes a certificate" +
+           (access == HttpAccess::operator_ ? " with the role operator; " : "; ") +
+           request.remote_addr + " has " + (verified ? peer.describe() : "none");
+  }
+
+  const std::shared_ptr<const pool::TlsContext> tls;
+  pool::Refusals refusals;
+  const std::unique_ptr<httplib::Server> owned;
+  httplib::Server& server = *owned;
   std::thread thread;
   std::promise<void> ended;
   std::future<void> ended_future = ended.get_future();
   bool abandoned = false;  // stop() gave up on the thread
 };
 
-HttpServer::HttpServer() : impl_(std::make_shared<Impl>()) {
+HttpServer::HttpServer(std::shared_ptr<const pool::TlsContext> tls, pool::Log log)
+    : impl_(std::make_shared<Impl>(std::move(tls), std::move(log))) {
   auto& server = impl_->server;
   server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
   server.set_payload_max_length(kLongestBody);
@@ -61,15 +120,17 @@ HttpServer::~HttpServer() {
   stop();
 }
 
-void HttpServer::get(const std::string& path, Handler handler) {
-  impl_->server.Get(
-      path, [handler = std::move(handler)](const httplib::Request&, httplib::Response& response) {
-        const HttpReply reply = handler();
-        response.status = reply.status;
-        response.set_header("Cache-Control", "no-store");
-        response.set_header("X-Content-Type-Options", "nosniff");
-        response.set_content(reply.body, reply.type);
-      });
+void HttpServer::get(const std::string& path, Handler handler, HttpAccess access) {
+  impl_->server.Get(path, [impl = impl_.get(), handler = std::move(handler), access](
+                              const httplib::Request& request, httplib::Response& response) {
+    const std::string why = impl->objection(request, access);
+    if (!why.empty()) impl->refusals.add(why);
+    const HttpReply reply = why.empty() ? handler() : forbidden(why);
+    response.status = reply.status;
+    response.set_header("Cache-Control", "no-store");
+    response.set_header("X-Content-Type-Options", "nosniff");
+    response.set_content(reply.body, reply.type);
+  });
 }
 
 Result<Endpoint> HttpServer::start(const Endpoint& listen) {
@@ -98,6 +159,10 @@ Result<Endpoint> HttpServer::start(const Endpoint& listen) {
          impl_->ended_future.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
   }
   return bound;
+}
+
+std::uint64_t HttpServer::refused_peers() const {
+  return impl_->refusals.count();
 }
 
 bool HttpServer::stop() {

@@ -3,18 +3,30 @@
 //
 // Thread-safe in that handlers run concurrently on the server's threads; routes are added before
 // start() by one thread. Only GET is served. Malformed requests are the library's to refuse; sizes
-// and times are bounded here. Errors: an address that can't be bound. It does no TLS and no
-// authorisation: bind it to loopback.
+// and times are bounded here. Errors: an address that can't be bound.
+//
+// With a TlsContext it speaks TLS 1.2 or 1.3 alone and asks clients for a certificate, which
+// must then be good, but does without one where a route is for anyone. Without, it is plaintext and
+// everybody may read everything: bind it to loopback.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 
+#include "pool/client.h"
 #include "relay/base/endpoint.h"
 #include "relay/base/result.h"
 
 namespace rtpool::control {
+
+// Who may read a route, by their certificate.
+enum class HttpAccess : std::uint8_t {
+  anyone,           // no certificate at all: what load balancers ask
+  any_certificate,  // of our authority, whatever its roles
+  operator_         // with the role operator
+};
 
 struct HttpReply {
   int status = 200;
@@ -26,10 +38,12 @@ class HttpServer {
  public:
   using Handler = std::function<HttpReply()>;
 
-  HttpServer();
+  // No `tls`: plaintext.
+  explicit HttpServer(std::shared_ptr<const pool::TlsContext> tls = {}, pool::Log log = {});
   ~HttpServer();
 
-  void get(const std::string& path, Handler handler);
+  void get(const std::string& path, Handler handler, HttpAccess access = HttpAccess::operator_);
+  [[nodiscard]] std::uint64_t refused_peers() const;  // whose certificate does not do
 
   // Port 0 takes a free one.
   Result<Endpoint> start(const Endpoint& listen);

@@ -68,6 +68,11 @@ Result<std::string> parse_policy(std::string_view text) {
   return Error(AppErrc::usage, "is no policy; write one of " + list);
 }
 
+Result<std::string> parse_path(std::string_view text) {
+  if (!text.empty()) return std::string(text);
+  return Error(AppErrc::usage, "is empty; write the path of a file");
+}
+
 Result<std::string> parse_store(std::string_view text) {
   if (text == "memory") return std::string(text);
   return Error(AppErrc::usage, "is no store; write memory");
@@ -129,7 +134,7 @@ void add_common(Options& o, std::vector<Row>& rows) {
         .help =
             "Where HTTP is served: the dashboard on /, /metrics for Prometheus, /healthz, /readyz "
             "and "
-            "JSON under /api. It has no authentication: keep it on loopback or a closed network.",
+            "JSON under /api. With TLS it takes an operator's certificate for most of that.",
         .example = "127.0.0.1:9480",
         .set = setter(parse_listen_or_off, [&o](std::optional<Endpoint> e) { o.http = e; }),
         .show = [&o] { return o.http ? o.http->to_string() : "off"; }}});
@@ -162,9 +167,32 @@ void add_common(Options& o, std::vector<Row>& rows) {
   rows.push_back(
       {roles,
        switch_option("insecure",
-                     "Allows gRPC, which is not encrypted, on addresses other than loopback. Only "
-                     "on a network where every host is trusted.",
+                     "Allows gRPC and HTTP without TLS on addresses other than loopback. Only on a "
+                     "network where every host is trusted.",
                      o.insecure)});
+}
+
+void add_tls(Options& o, std::vector<Row>& rows) {
+  const auto file = [&](std::string_view name, std::string_view help, std::string_view example,
+                        std::string& value) {
+    rows.push_back({{registrar, relay, controller, serve, pool_list, call_list},
+                    {.name = name,
+                     .value_name = "FILE",
+                     .help = help,
+                     .example = example,
+                     .set = setter(parse_path, [&value](const std::string& s) { value = s; }),
+                     .show = [&value] { return value; }}});
+  };
+  file("tls-certificate",
+       "This process's certificate (PEM, intermediate ones after it), for mutual TLS on gRPC and "
+       "HTTP. Its subject alternative names hold this host's name or address, and "
+       "urn:rtpool:ROLE for each role. Goes with the next two; all are read again when they "
+       "change.",
+       "/etc/rtpool/tls/relay-7.pem", o.tls_files.certificate);
+  file("tls-key", "The certificate's key (PEM, without a pass phrase).",
+       "/etc/rtpool/tls/relay-7.key", o.tls_files.key);
+  file("tls-authority", "Certificates (PEM) of which one must have signed every peer's.",
+       "/etc/rtpool/tls/authority.pem", o.tls_files.authority);
 }
 
 void add_pool(Options& o, std::vector<Row>& rows) {
@@ -417,6 +445,7 @@ std::vector<Option> option_table(Options& options, Command command) {
   add_pool(options, rows);
   add_client(options, rows);
   add_common(options, rows);
+  add_tls(options, rows);
   if (options.relay.engine.shards == 0) options.relay.engine.shards = usable_cores();
   std::vector<Option> table;
   for (Row& row : rows) {

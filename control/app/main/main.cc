@@ -10,6 +10,7 @@
 #include "control/app/roles/operator_commands.h"
 #include "control/app/roles/program.h"
 #include "control/app/version.h"
+#include "pool/tls_context.h"
 
 namespace {
 
@@ -25,11 +26,26 @@ std::string name_of(const std::vector<std::string>& arguments) {
   return name;
 }
 
+// The operator's commands; the roles open theirs when they start.
+rtpool::Result<void> open_client_tls(rtpool::control::Options& options) {
+  const bool is_client =
+      options.command == Command::pool_list || options.command == Command::call_list;
+  if (!is_client || options.tls_files == rtpool::pool::TlsFiles{}) return {};
+  auto opened = rtpool::pool::TlsContext::open({.files = options.tls_files});
+  if (!opened) return opened.error();
+  options.client.tls = std::move(*opened);
+  return {};
+}
+
 int run(const std::vector<std::string>& arguments) {
   auto options = rtpool::control::parse_command_line(arguments);
   if (!options) {
     std::fprintf(stderr, "%s: %s\n", name_of(arguments).c_str(), options.error().detail.c_str());
     return kUsageStatus;
+  }
+  if (auto opened = open_client_tls(*options); !opened) {
+    std::fprintf(stderr, "%s: %s\n", name_of(arguments).c_str(), opened.error().detail.c_str());
+    return 1;
   }
   switch (options->command) {
     case Command::help:

@@ -111,6 +111,7 @@ Result<void> ControllerRole::Impl::join_pool() {
   o.zone = options.zone;
   o.seed = random_seed();
   o.log = pool_log("controller");
+  o.tls = options.tls;
   auto started = pool::PoolUserClient::start(std::move(o));
   if (!started) return Error(AppErrc::start_failed, "controller: " + started.error().message());
   user = std::move(*started);
@@ -119,7 +120,7 @@ Result<void> ControllerRole::Impl::join_pool() {
 }
 
 void ControllerRole::Impl::start_manager() {
-  relays = std::make_unique<RelayClient>(io, monotonic_now);
+  relays = std::make_unique<RelayClient>(io, monotonic_now, options.tls);
   CallManagerOptions o;
   o.pool = options.pool;
   o.setup_timeout = options.setup_timeout;

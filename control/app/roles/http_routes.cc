@@ -58,13 +58,19 @@ void add_routes(HttpServer& server, const std::string& command, const std::vecto
   server.get("/", [] {
     return HttpReply{.type = "text/html; charset=utf-8", .body = std::string(dashboard_page())};
   });
-  server.get("/healthz", [] { return HttpReply{.body = "{\"healthy\":true}\n"}; });
-  server.get("/readyz", [roles] {
-    const auto missing = missing_of(roles);
-    return HttpReply{.status = missing.empty() ? 200 : 503,
-                     .body = dump({{"ready", missing.empty()}, {"missing", missing}})};
-  });
-  server.get("/metrics", [=] { return metrics_reply(command, roles, start); });
+  server.get(
+      "/healthz", [] { return HttpReply{.body = "{\"healthy\":true}\n"}; }, HttpAccess::anyone);
+  server.get(
+      "/readyz",
+      [roles] {
+        const auto missing = missing_of(roles);
+        return HttpReply{.status = missing.empty() ? 200 : 503,
+                         .body = dump({{"ready", missing.empty()}, {"missing", missing}})};
+      },
+      HttpAccess::anyone);
+  server.get(
+      "/metrics", [=] { return metrics_reply(command, roles, start); },
+      HttpAccess::any_certificate);
   server.get("/api/status", [=] { return status_reply(command, roles, start); });
   server.get("/api/calls",
              [=] { return first_answer(roles, "calls", [](Role& role) { return role.calls(); }); });

@@ -82,7 +82,7 @@ void add_call(std::vector<TableRow>& rows, const nlohmann::json& call) {
 int list_pool(const ClientOptions& options) {
   std::string problem;
   for (const auto& registrar : options.registrars) {
-    auto pools = pool::list_pools(registrar, options.pool, kPatience);
+    auto pools = pool::list_pools(registrar, options.pool, kPatience, options.tls);
     if (!pools) {
       problem = registrar + ": " + pools.error().message();
       continue;
@@ -110,7 +110,7 @@ int list_pool(const ClientOptions& options) {
 }
 
 int list_calls(const ClientOptions& options) {
-  const auto body = http_get(options.http, "/api/calls", kPatience);
+  const auto body = http_get(options.http, "/api/calls", kPatience, options.tls);
   if (!body) return fail("call list", body.error().detail);
   const auto answer = nlohmann::json::parse(*body, nullptr, false);
   if (!answer.is_object() || !answer.contains("calls") || !answer.at("calls").is_array())

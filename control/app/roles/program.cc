@@ -13,8 +13,10 @@
 #include "control/app/log.h"
 #include "control/app/roles/controller_role.h"
 #include "control/app/roles/http_routes.h"
+#include "control/app/roles/pool_log.h"
 #include "control/app/roles/registrar_role.h"
 #include "control/app/roles/relay_role.h"
+#include "control/app/roles/tls_role.h"
 #include "control/app/version.h"
 
 namespace rtpool::control {
@@ -28,8 +30,11 @@ struct Program {
   std::unique_ptr<RegistrarRole> registrar;
   std::unique_ptr<RelayRole> relay;
   std::unique_ptr<ControllerRole> controller;
+  std::shared_ptr<pool::TlsContext> tls;
   std::unique_ptr<HttpServer> http;
+  std::unique_ptr<TlsRole> tls_role;
 
+  Result<void> start_tls();
   Result<void> start_registrar();
   Result<void> start_relay();
   Result<void> start_controller();
@@ -56,6 +61,15 @@ auto start_listening(const char* what, Endpoint& listen, bool may_move, Start st
         {{"service", what}, {"default", busy.to_string()}});
   }
   return again ? std::move(again) : std::move(started);
+}
+
+Result<void> Program::start_tls() {
+  if (options.tls_files == pool::TlsFiles{}) return {};
+  auto opened = open_tls(options);
+  if (!opened) return opened.error();
+  tls = std::move(*opened);
+  options.registrar.tls = options.relay.tls = options.controller.tls = tls;
+  return {};
 }
 
 Result<void> Program::start_registrar() {
@@ -100,11 +114,15 @@ Result<void> Program::start_controller() {
 
 Result<void> Program::start_http() {
   if (!options.http) return {};
-  http = std::make_unique<HttpServer>();
+  http = std::make_unique<HttpServer>(tls, pool_log("http"));
   std::vector<Role*> roles;
   if (controller) roles.push_back(controller.get());  // knows calls and pool best
   if (registrar) roles.push_back(registrar.get());
   if (relay) roles.push_back(relay.get());
+  if (tls) {
+    tls_role = std::make_unique<TlsRole>(tls, *http);
+    roles.push_back(tls_role.get());
+  }
   add_routes(*http, std::string(to_string(options.command)), roles);
   const auto bound = http->start(*options.http);
   if (!bound) return bound.error();
@@ -115,6 +133,7 @@ Result<void> Program::start_http() {
 Result<void> Program::start() {
   const bool all = is_single_process(options);
   const Command command = options.command;
+  if (auto started = start_tls(); !started) return started;
   if (all || command == Command::registrar) {
     if (auto started = start_registrar(); !started) return started;
   }
@@ -149,7 +168,10 @@ void print_options(Options& options) {
       {{"version", kVersion}, {"pid", static_cast<int>(::getpid())}, {"options", line}});
 }
 
-void reload(Options& options) {
+void reload(Program& program) {
+  Options& options = program.options;
+  // It says in the log what became of it.
+  if (program.tls) static_cast<void>(program.tls->reload());
   const auto level = reload_log_level(options);
   if (!level) {
     log(Severity::error, "the configuration file was not read again: nothing is changed",
@@ -161,13 +183,13 @@ void reload(Options& options) {
   log(Severity::info, "read again", {{"log_level", to_string(*level)}});
 }
 
-int run_until_signal(Options& options, boost::asio::io_context& io, boost::asio::signal_set& ends,
+int run_until_signal(Program& program, boost::asio::io_context& io, boost::asio::signal_set& ends,
                      boost::asio::signal_set& reloads) {
   int received = 0;
   std::function<void()> wait_for_reload = [&] {
     reloads.async_wait([&](const boost::system::error_code& cancelled, int) {
       if (cancelled) return;
-      reload(options);
+      reload(program);
       wait_for_reload();
     });
   };
@@ -203,7 +225,7 @@ int run_program(Options options) {
     return fail(program.options, started.error());
   }
   log(Severity::info, "started", {{"role", to_string(program.options.command)}});
-  const int number = run_until_signal(program.options, io, ends, reloads);
+  const int number = run_until_signal(program, io, ends, reloads);
   log(Severity::info, "ending", {{"signal", number == SIGINT ? "SIGINT" : "SIGTERM"}});
   ends.clear();
   for (const int again : {SIGINT, SIGTERM}) std::signal(again, [](int) { ::_exit(1); });

@@ -7,8 +7,8 @@ namespace rtpool::control {
 
 // Starts what `options` ask for, serves until SIGINT or SIGTERM, stops, and returns the exit
 // status. What could not be started is one line on stderr and status 1, with everything that had
-// been started stopped. SIGHUP reads the log level again; a second SIGINT or SIGTERM ends the
-// process at once.
+// been started stopped. SIGHUP reads the log level and the TLS files again; a second SIGINT or
+// SIGTERM ends the process at once.
 int run_program(Options options);
 
 }  // namespace rtpool::control

@@ -27,6 +27,7 @@ Result<std::unique_ptr<RegistrarRole>> RegistrarRole::start(const RegistrarOptio
   o.core.heartbeat_interval = options.heartbeat_interval;
   o.seed = random_seed();
   o.log = pool_log("registrar");
+  o.tls = options.tls;
   const auto limits = o.core;
   auto started = pool::RegistrarServer::start(std::move(o));
   if (!started) return Error(AppErrc::start_failed, "registrar: " + started.error().message());
@@ -60,6 +61,9 @@ void RegistrarRole::write_metrics(MetricPage& page) const {
   page.counter("rtpool_registrar_deaths_total", "Relays declared dead.", value(counts.deaths));
   page.counter("rtpool_registrar_reports_total", "Reports that a relay is unreachable.",
                value(counts.reports));
+  page.counter("rtpool_tls_refused_peers_total",
+               "Requests refused for the role that the peer's certificate lacks.",
+               value(impl_->server->refused_peers()), {{"service", "registrar"}});
   std::map<std::string_view, std::uint64_t> states{
       {"up", 0}, {"suspect", 0}, {"drained", 0}, {"full", 0}};
   for (const auto& pool : impl_->server->list()) {

@@ -82,6 +82,8 @@ Result<void> RelayRole::Impl::start_server() {
   RelayServerOptions o;
   o.listen = options.listen.to_string();
   o.epoch = [this] { return epoch.load(); };
+  o.tls = options.tls;
+  o.log = pool_log("relay");
   auto started = RelayServer::start(o, *engine);
   if (!started) return Error(AppErrc::start_failed, "relay: " + started.error().message());
   server = std::move(*started);
@@ -122,6 +124,7 @@ Result<void> RelayRole::Impl::join_pool() {
   };
   o.on_state = [this](const auto& state) { on_state(state); };
   o.log = pool_log("relay");
+  o.tls = options.tls;
   auto started = pool::PoolElementClient::start(std::move(o));
   if (!started) return Error(AppErrc::start_failed, "relay: " + started.error().message());
   element = std::move(*started);
@@ -157,6 +160,9 @@ void RelayRole::write_metrics(MetricPage& page) const {
              static_cast<double>(state.registered));
   page.gauge("rtpool_relay_registrars", "Registrars that this relay is told to use.",
              static_cast<double>(state.registrars));
+  page.counter("rtpool_tls_refused_peers_total",
+               "Requests refused for the role that the peer's certificate lacks.",
+               static_cast<double>(impl_->server->refused_peers()), {{"service", "relay"}});
   page.gauge("rtpool_relay_epoch", "Epoch of this relay's registration.",
              static_cast<double>(state.epoch));
 }

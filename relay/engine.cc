@@ -13,6 +13,7 @@
 #include "relay/io/clock.h"
 #include "relay/mailbox.h"
 #include "relay/media/call.h"
+#include "relay/media/target.h"
 #include "relay/placement.h"
 #include "relay/port_book.h"
 #include "relay/shard.h"
@@ -140,6 +141,7 @@ struct Engine::Impl {
     RTPOOL_ASSERT(false);
   }
   void handle(std::size_t shard, StateReady& event);
+  void handle(std::size_t shard, CopyReady& event);
   void handle(std::size_t shard, CallExpired& event);
   void handle(std::size_t shard, SocketsClosed& event);
 
@@ -332,6 +334,28 @@ void Engine::query(const std::string& key, StateCallback done) {
   impl_->shards[entry->second.shard]->post(QueryCall{entry->second.id, std::move(done)});
 }
 
+void Engine::explain(const std::string& key, const RemoteEndpoint& source, std::uint16_t port,
+                     ExplainCallback done) {
+  // On the control thread: the shard only makes the copy.
+  CopyCallback explain = [impl = impl_.get(), source, port,
+                          done = std::move(done)](Result<std::unique_ptr<media::Call>> call) {
+    if (!call) return done(call.error());
+    done(media::explain(**call, source, port, impl->clock.now()));
+  };
+  const auto refuse = [&](Error error) {
+    impl_->events.post({0, CopyReady{std::move(explain), std::move(error)}});
+  };
+  if (source.port == 0 || !media::media_address_allowed(source.address)) {
+    return refuse(
+        {EngineErrc::invalid_spec, "no packet of a party can come from " + source.to_string()});
+  }
+  const std::lock_guard lock(impl_->mutex);
+  const auto entry = impl_->calls.find(key);
+  if (impl_->stopping) return refuse(Error{EngineErrc::shutting_down});
+  if (entry == impl_->calls.end()) return refuse(Error{EngineErrc::unknown_call});
+  impl_->shards[entry->second.shard]->post(CopyCall{entry->second.id, std::move(explain)});
+}
+
 void Engine::remove(const std::string& key, StateCallback done) {
   const std::lock_guard lock(impl_->mutex);
   const auto entry = impl_->calls.find(key);
@@ -369,6 +393,10 @@ void Engine::Impl::run_control() {
 
 void Engine::Impl::handle(std::size_t, StateReady& event) {
   if (event.done) event.done(std::move(event.state));
+}
+
+void Engine::Impl::handle(std::size_t, CopyReady& event) {
+  event.done(std::move(event.call));
 }
 
 void Engine::Impl::handle(std::size_t, CallExpired& event) {

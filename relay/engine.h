@@ -17,6 +17,7 @@
 #include "relay/base/result.h"
 #include "relay/base/time.h"
 #include "relay/media/call_spec.h"
+#include "relay/media/explain.h"
 
 namespace rtpool {
 
@@ -93,6 +94,7 @@ struct CallEnded {
 class Engine {
  public:
   using StateCallback = std::function<void(Result<media::CallState>)>;
+  using ExplainCallback = std::function<void(Result<std::vector<media::Explanation>>)>;
 
   // Opens the rings and starts the shards. Errors name what could not be had: address, port range,
   // ring, limit.
@@ -106,6 +108,11 @@ class Engine {
   // remove().
   Result<media::CallState> apply(const media::CallSpec& spec);
   void query(const std::string& key, StateCallback done);
+  // Where a packet from `source` would go now (media/explain.h); the call is not touched. `port`:
+  // of ours that it is sent to, 0 for all. Errors: unknown_call; invalid_spec for a source that no
+  // packet can come from.
+  void explain(const std::string& key, const RemoteEndpoint& source, std::uint16_t port,
+               ExplainCallback done);
   // Ends the call and gives its final state. The handler of set_on_ended() is not called for it.
   void remove(const std::string& key, StateCallback done);
   // Up to `limit` keys, in no particular order.

@@ -17,6 +17,7 @@ namespace rtpool {
 // One life of a call: a key that is used again after its call ended gets a new id.
 using CallId = StrongId<struct CallIdTag, std::uint64_t>;
 using StateCallback = std::function<void(Result<media::CallState>)>;
+using CopyCallback = std::function<void(Result<std::unique_ptr<media::Call>>)>;
 
 // A leased pair of ports: which media IP (by its place in the port book), and the even port.
 struct LeaseKey {
@@ -55,18 +56,27 @@ struct QueryCall {
   CallId id;
   StateCallback done;
 };
+// A copy to try things out on, which must not cost the shard's time.
+struct CopyCall {
+  CallId id;
+  CopyCallback done;
+};
 struct RemoveCall {
   CallId id;
   StateCallback done;
 };
 struct StopShard {};
-using Command =
-    std::variant<std::monostate, CreateCall, UpdateCall, QueryCall, RemoveCall, StopShard>;
+using Command = std::variant<std::monostate, CreateCall, UpdateCall, QueryCall, CopyCall,
+                             RemoveCall, StopShard>;
 
 // From the shard.
 struct StateReady {
   StateCallback done;
   Result<media::CallState> state;
+};
+struct CopyReady {
+  CopyCallback done;
+  Result<std::unique_ptr<media::Call>> call;
 };
 struct CallExpired {
   CallId id;
@@ -76,6 +86,6 @@ struct CallExpired {
 struct SocketsClosed {  // one entry per socket
   std::vector<LeaseKey> leases;
 };
-using ShardEvent = std::variant<std::monostate, StateReady, CallExpired, SocketsClosed>;
+using ShardEvent = std::variant<std::monostate, StateReady, CopyReady, CallExpired, SocketsClosed>;
 
 }  // namespace rtpool

@@ -216,6 +216,15 @@ void Worker::run(QueryCall& command, Instant now) {
   sink_(StateReady{std::move(command.done), calls_[place->second]->call->state(now)});
 }
 
+void Worker::run(CopyCall& command, Instant) {
+  const auto place = places_.find(command.id);
+  if (place == places_.end()) {
+    sink_(CopyReady{std::move(command.done), Error{EngineErrc::unknown_call}});
+    return;
+  }
+  sink_(CopyReady{std::move(command.done), calls_[place->second]->call->copy()});
+}
+
 void Worker::run(RemoveCall& command, Instant now) {
   const auto place = places_.find(command.id);
   if (place == places_.end()) {

@@ -69,6 +69,7 @@ class Worker {
   void run(CreateCall& command, Instant now);
   void run(UpdateCall& command, Instant now);
   void run(QueryCall& command, Instant now);
+  void run(CopyCall& command, Instant now);
   void run(RemoveCall& command, Instant now);
   void run(StopShard& command, Instant now);
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <charconv>
 #include <chrono>
 #include <condition_variable>
 #include <map>
@@ -14,8 +13,7 @@
 #include <utility>
 
 #include "control/calls/relay_codec.h"
-#include "control/proto/relay.grpc.pb.h"
-#include "pool/tls.h"
+#include "control/calls/relay_link_client.h"
 
 namespace rtpool::control {
 namespace {
@@ -25,47 +23,7 @@ constexpr auto kWatchRetry = std::chrono::milliseconds(200);
 // A relay that is gone for so many tries is given up until it is asked for something again.
 constexpr int kMaxWatchRetries = 150;
 
-class RelayCategory final : public boost::system::error_category {
- public:
-  [[nodiscard]] const char* name() const noexcept override { return "relay"; }
-  [[nodiscard]] std::string message(int value) const override {
-    switch (static_cast<RelayErrc>(value)) {
-      case RelayErrc::unreachable:
-        return "relay unreachable";
-      case RelayErrc::deadline:
-        return "relay did not answer in time";
-      case RelayErrc::stale_epoch:
-        return "relay has registered anew";
-      case RelayErrc::protocol:
-        return "relay's answer makes no sense";
-    }
-    return "unknown error";
-  }
-};
-
-Error from_status(const grpc::Status& status) {
-  int engine_code = 0;
-  const std::string& details = status.error_details();
-  const auto [end, error] =
-      std::from_chars(details.data(), details.data() + details.size(), engine_code);
-  if (error == std::errc{} && end == details.data() + details.size() &&
-      engine_code >= static_cast<int>(EngineErrc::unknown_call) &&
-      engine_code <= static_cast<int>(EngineErrc::shutting_down)) {
-    return {static_cast<EngineErrc>(engine_code), status.error_message()};
-  }
-  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return {RelayErrc::deadline};
-  if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) {
-    return {RelayErrc::stale_epoch, status.error_message()};
-  }
-  return {RelayErrc::unreachable, status.error_message()};
-}
-
 }  // namespace
-
-ErrorCode make_error_code(RelayErrc errc) {
-  static const RelayCategory category;
-  return {static_cast<int>(errc), category};
-}
 
 struct RelayClient::Impl : std::enable_shared_from_this<RelayClient::Impl> {
   struct Channel {
@@ -162,16 +120,7 @@ class RelayClient::Impl::Watch : public grpc::ClientReadReactor<relay::v1::CallE
 RelayClient::Impl::Channel& RelayClient::Impl::channel(const RelayRef& relay) {
   if (!channels.contains(relay.address) && channels.size() >= kMaxChannels) forget_oldest();
   auto& entry = channels[relay.address];
-  if (!entry.stub) {
-    grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
-    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
-    arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    entry.stub = relay::v1::Relay::NewStub(grpc::CreateCustomChannel(
-        relay.address, pool::channel_credentials(tls, pool::PeerRole::relay), arguments));
-  }
+  if (!entry.stub) entry.stub = connect_relay(relay.address, tls);
   entry.relay = relay;
   entry.last_used = ++uses;
   entry.watch_retries = 0;
@@ -237,7 +186,7 @@ void RelayClient::Impl::call(const RelayRef& relay, Request request, Duration de
         [rpc, self = shared_from_this()](const grpc::Status& status) {
           Result<media::CallState> result = Error(RelayErrc::protocol);
           if (!status.ok()) {
-            result = from_status(status);
+            result = relay_error(status);
           } else {
             result = decode(rpc->reply, self->now());
           }

@@ -206,6 +206,35 @@ media::SsrcState decode_ssrc(const relay::v1::Ssrc& in, Instant now) {
           .last_packet = from_age(in.last_packet_age_ms(), now)};
 }
 
+void encode_outcome(const media::Outcome& outcome, relay::v1::Outcome& out) {
+  out.set_forwarded(outcome.forwarded);
+  out.set_reason(static_cast<std::uint32_t>(outcome.reason));
+  out.set_learned(static_cast<std::uint32_t>(outcome.learned));
+  if (!outcome.forwarded) return;
+  out.set_out_stream(outcome.out_stream.value);
+  out.set_out_rtcp(outcome.out_component == media::ComponentKind::rtcp);
+  encode_endpoint(outcome.from, *out.mutable_from());
+  encode_endpoint(outcome.to, *out.mutable_to());
+}
+
+std::optional<media::Outcome> decode_outcome(const relay::v1::Outcome& in) {
+  if (in.reason() >= media::kDropReasons ||
+      in.learned() > static_cast<std::uint32_t>(media::Learned::moved))
+    return std::nullopt;
+  media::Outcome outcome{.forwarded = in.forwarded(),
+                         .reason = static_cast<media::Drop>(in.reason()),
+                         .learned = static_cast<media::Learned>(in.learned())};
+  if (!outcome.forwarded) return outcome;
+  const auto from = decode_endpoint<LocalEndpoint>(in.from());
+  const auto to = decode_endpoint<RemoteEndpoint>(in.to());
+  if (!from || !to) return std::nullopt;
+  outcome.out_stream = media::StreamId{in.out_stream()};
+  outcome.out_component = in.out_rtcp() ? media::ComponentKind::rtcp : media::ComponentKind::rtp;
+  outcome.from = *from;
+  outcome.to = *to;
+  return outcome;
+}
+
 }  // namespace
 
 void encode(const media::CallSpec& spec, relay::v1::CallSpec& out) {
@@ -279,6 +308,75 @@ Result<media::CallState> decode(const relay::v1::CallState& in, Instant now) {
     state.drops[static_cast<std::size_t>(i)] = in.drops(i);
   }
   return state;
+}
+
+void encode(const ExplainQuestion& question, relay::v1::ExplainRequest& out) {
+  out.set_key(question.key);
+  encode_endpoint(question.source, *out.mutable_source());
+  out.set_port(question.port);
+}
+
+Result<ExplainQuestion> decode(const relay::v1::ExplainRequest& in) {
+  if (in.key().empty() || in.key().size() > kMaxKeyBytes) return bad("key: 1 to 1024 characters");
+  const auto source = decode_endpoint<RemoteEndpoint>(in.source());
+  if (!source) return bad("source: an address has 4 or 16 octets and a port 16 bits");
+  if (in.port() > std::numeric_limits<std::uint16_t>::max()) return bad("port: 0 to 65535");
+  return ExplainQuestion{in.key(), *source, static_cast<std::uint16_t>(in.port())};
+}
+
+void encode(const media::Explanation& explanation, relay::v1::Explanation& out) {
+  out.set_stream(explanation.stream.value);
+  out.set_rtcp(explanation.component == media::ComponentKind::rtcp);
+  encode_endpoint(explanation.local, *out.mutable_local());
+  encode_endpoint(explanation.advertised, *out.mutable_advertised());
+  out.set_latched(explanation.latched);
+  if (explanation.remote) encode_endpoint(*explanation.remote, *out.mutable_remote());
+  if (explanation.signalled) encode_endpoint(*explanation.signalled, *out.mutable_signalled());
+  if (explanation.sip_source) encode_address(*explanation.sip_source, *out.mutable_sip_source());
+  out.set_policy(static_cast<relay::v1::LatchPolicy>(explanation.policy));
+  out.set_ice(explanation.ice);
+  encode_outcome(explanation.outcome, *out.mutable_outcome());
+  if (!explanation.continued) return;
+  out.set_continued_ssrc(explanation.continued_ssrc.value_or(0));
+  encode_outcome(*explanation.continued, *out.mutable_continued());
+}
+
+Result<media::Explanation> decode(const relay::v1::Explanation& in) {
+  const auto wrong = [&](const char* what) {
+    return bad("explanation of stream " + std::to_string(in.stream()) + ": " + what + " malformed");
+  };
+  const auto local = decode_endpoint<LocalEndpoint>(in.local());
+  const auto advertised = decode_endpoint<AdvertisedEndpoint>(in.advertised());
+  const auto remote = decode_remote(in.has_remote(), in.remote(), "remote");
+  const auto signalled = decode_remote(in.has_signalled(), in.signalled(), "signalled");
+  if (!local || !advertised || !remote || !signalled) return wrong("endpoint");
+  if (in.policy() < relay::v1::LEARN || in.policy() > relay::v1::ANY) return wrong("policy");
+  const auto outcome = decode_outcome(in.outcome());
+  if (!outcome) return wrong("outcome");
+  media::Explanation out{
+      .stream = media::StreamId{in.stream()},
+      .component = in.rtcp() ? media::ComponentKind::rtcp : media::ComponentKind::rtp,
+      .local = *local,
+      .advertised = *advertised,
+      .latched = in.latched(),
+      .remote = *remote,
+      .signalled = *signalled,
+      .sip_source = {},
+      .policy = static_cast<media::LatchPolicy>(in.policy()),
+      .ice = in.ice(),
+      .outcome = *outcome,
+      .continued_ssrc = {},
+      .continued = {}};
+  if (!in.sip_source().empty()) {
+    out.sip_source = decode_address(in.sip_source());
+    if (!out.sip_source) return wrong("SIP source");
+  }
+  if (in.has_continued()) {
+    out.continued = decode_outcome(in.continued());
+    if (!out.continued) return wrong("outcome");
+    out.continued_ssrc = in.continued_ssrc();
+  }
+  return out;
 }
 
 relay::v1::EndReason encode(media::EndReason reason) {

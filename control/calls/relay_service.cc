@@ -189,6 +189,27 @@ class Service : public relay::v1::Relay::CallbackService {
     return reactor;
   }
 
+  grpc::ServerUnaryReactor* Explain(grpc::CallbackServerContext* context,
+                                    const relay::v1::ExplainRequest* request,
+                                    relay::v1::ExplainReply* reply) override {
+    auto* reactor = context->DefaultReactor();
+    if (!allows(*context, "Explain", {PeerRole::controller, PeerRole::operator_}, reactor))
+      return reactor;
+    const auto question = decode(*request);
+    if (!question) {
+      reactor->Finish(to_status(question.error()));
+      return reactor;
+    }
+    engine_.explain(question->key, question->source, question->port,
+                    [reactor, reply](Result<std::vector<media::Explanation>> told) {
+                      if (told) {
+                        for (const auto& one : *told) encode(one, *reply->add_explanations());
+                      }
+                      reactor->Finish(told ? grpc::Status::OK : to_status(told.error()));
+                    });
+    return reactor;
+  }
+
   grpc::ServerUnaryReactor* Remove(grpc::CallbackServerContext* context,
                                    const relay::v1::CallKey* request,
                                    relay::v1::CallState* reply) override {

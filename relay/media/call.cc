@@ -255,7 +255,12 @@ Call::Call(const CallSpec& spec, const std::vector<StreamSockets>& sockets,
   impl_->configure(sockets, now);
 }
 
+Call::Call(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Call::~Call() = default;
+
+std::unique_ptr<Call> Call::copy() const {
+  return std::unique_ptr<Call>(new Call(std::make_unique<Impl>(*impl_)));
+}
 
 void Call::update(const CallSpec& spec, const std::vector<StreamSockets>& sockets, Instant now) {
   if (spec.revision < impl_->spec.revision) return;

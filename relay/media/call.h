@@ -55,6 +55,10 @@ class Call {
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
 
+  // With everything learned and counted: for trying out what would become of a packet
+  // (explain.h). Any thread may own the copy.
+  [[nodiscard]] std::unique_ptr<Call> copy() const;
+
   // Applies a newer specification; `sockets[i]` belongs to `spec.streams[i]` (unchanged for streams
   // that stay). Learned endpoints, counters and SSRC state of streams that stay are kept.
   void update(const CallSpec& spec, const std::vector<StreamSockets>& sockets, Instant now);
@@ -81,6 +85,7 @@ class Call {
 
  private:
   struct Impl;
+  explicit Call(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 

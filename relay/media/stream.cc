@@ -3,15 +3,6 @@
 namespace rtpool::media {
 namespace {
 
-// RFC 3605: without an RTCP attribute it is the port above RTP's.
-std::optional<RemoteEndpoint> signalled_rtcp(const StreamSpec& spec) {
-  if (spec.remote_rtcp) return spec.remote_rtcp;
-  if (!spec.remote_rtp || spec.remote_rtp->port == 0xffff) return std::nullopt;
-  RemoteEndpoint remote = *spec.remote_rtp;
-  ++remote.port;
-  return remote;
-}
-
 struct ComponentSetup {
   LocalEndpoint local;
   AdvertisedEndpoint advertised;
@@ -36,13 +27,21 @@ void configure_component(Component& component, const StreamSpec& spec, const Com
   if (!spec.ice || !component.has_socket()) {
     component.ice.reset();
   } else if (!component.ice) {
-    component.ice = std::make_unique<IceLite>(*spec.ice);
+    component.ice.start(*spec.ice);
   } else if (const auto nominated = component.ice->configure(*spec.ice)) {
     component.latch.nominate(*nominated, now);
   }
 }
 
 }  // namespace
+
+std::optional<RemoteEndpoint> signalled_rtcp(const StreamSpec& spec) {
+  if (spec.remote_rtcp) return spec.remote_rtcp;
+  if (!spec.remote_rtp || spec.remote_rtp->port == 0xffff) return std::nullopt;
+  RemoteEndpoint remote = *spec.remote_rtp;
+  ++remote.port;
+  return remote;
+}
 
 ComponentState Component::state(Instant now) const {
   Latch settled = latch;  // as of `now`: a learning window may have run out since the last packet

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "relay/base/endpoint.h"
 #include "relay/base/time.h"
@@ -17,9 +18,30 @@ namespace rtpool::media {
 
 inline constexpr std::uint16_t kNoStream = 0xffff;
 
+// An agent, or none; apart from the component because few have one. A copy has an agent of its own.
+class IceAgent {
+ public:
+  IceAgent() = default;
+  IceAgent(const IceAgent& other)
+      : agent_(other.agent_ ? std::make_unique<IceLite>(*other.agent_) : nullptr) {}
+  IceAgent(IceAgent&&) = default;
+  IceAgent& operator=(const IceAgent&) = delete;
+  IceAgent& operator=(IceAgent&&) = default;
+  ~IceAgent() = default;
+
+  explicit operator bool() const { return agent_ != nullptr; }
+  IceLite* operator->() { return agent_.get(); }
+  const IceLite* operator->() const { return agent_.get(); }
+  void start(const IceSpec& spec) { agent_ = std::make_unique<IceLite>(spec); }
+  void reset() { agent_.reset(); }
+
+ private:
+  std::unique_ptr<IceLite> agent_;
+};
+
 struct Component {
   Latch latch;
-  std::unique_ptr<IceLite> ice;  // null: no ICE of ours
+  IceAgent ice;
   PacketCounts received, sent;
   std::uint64_t dropped = 0;
   Instant last_packet{};
@@ -57,5 +79,8 @@ struct Stream {
   void configure(const StreamSpec& spec, const StreamSockets& sockets, Duration learning_window,
                  Instant now);
 };
+
+// RFC 3605: without an RTCP attribute it is the port above RTP's.
+std::optional<RemoteEndpoint> signalled_rtcp(const StreamSpec& spec);
 
 }  // namespace rtpool::media

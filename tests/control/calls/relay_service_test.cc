@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "control/calls/operator_client.h"
 #include "control/calls/relay_client.h"
 #include "relay/engine.h"
 
@@ -119,6 +120,55 @@ TEST_F(RelayServiceTest, a_request_for_an_earlier_registration_is_refused) {
   ASSERT_FALSE(refused.has_value());
   EXPECT_EQ(refused.error().code, make_error_code(RelayErrc::stale_epoch));
   EXPECT_EQ(engine->size(), 0U);
+}
+
+TEST_F(RelayServiceTest, an_operator_is_told_where_a_packet_would_go) {
+  auto spec = simple_call("c1");
+  const RemoteEndpoint alice{{IpAddress::v4(127, 0, 0, 10), 4000}};
+  const RemoteEndpoint bob{{IpAddress::v4(127, 0, 0, 20), 5000}};
+  spec.streams[0].remote_rtp = alice;
+  spec.streams[1].remote_rtp = bob;
+  const auto applied = apply(spec);
+  ASSERT_TRUE(applied.has_value()) << applied.error().message();
+  const RelayPlace place{.address = relay.address, .timeout = 2s, .tls = {}};
+  const auto told = explain_call(place, "c1", alice, 0);
+  ASSERT_TRUE(told.has_value()) << told.error().message();
+  ASSERT_EQ(told->size(), 4U);
+  EXPECT_TRUE(told->at(0).outcome.forwarded);
+  EXPECT_EQ(told->at(0).outcome.to, bob);
+  EXPECT_EQ(told->at(0).outcome.from, applied->streams[1].rtp.local);
+  EXPECT_EQ(told->at(0).outcome.learned, media::Learned::latched);
+  EXPECT_EQ(told->at(2).outcome.reason, media::Drop::source_refused);
+  EXPECT_EQ(told->at(2).signalled, bob);
+  // Nothing was learned and nothing counted.
+  const auto state = query_call(place, "c1");
+  ASSERT_TRUE(state.has_value()) << state.error().message();
+  EXPECT_FALSE(state->streams[0].rtp.latched);
+  EXPECT_EQ(state->streams[0].rtp.received.packets, 0U);
+  EXPECT_EQ(state->drops, media::DropCounts{});
+  const auto one = explain_call(place, "c1", alice, applied->streams[0].rtcp.local.port);
+  ASSERT_TRUE(one.has_value());
+  ASSERT_EQ(one->size(), 1U);
+  EXPECT_EQ(one->front().component, media::ComponentKind::rtcp);
+}
+
+TEST_F(RelayServiceTest, an_operators_question_that_has_no_answer_says_why) {
+  const RemoteEndpoint alice{{IpAddress::v4(127, 0, 0, 10), 4000}};
+  const RelayPlace place{.address = relay.address, .timeout = 2s, .tls = {}};
+  const auto unknown = explain_call(place, "nobody", alice, 0);
+  ASSERT_FALSE(unknown.has_value());
+  EXPECT_EQ(unknown.error().code, make_error_code(EngineErrc::unknown_call));
+  EXPECT_EQ(query_call(place, "nobody").error().code, make_error_code(EngineErrc::unknown_call));
+  ASSERT_TRUE(apply(simple_call("c1")).has_value());
+  for (const char* from : {"224.0.0.1:4000", "10.0.0.1:0"}) {
+    const auto refused = explain_call(place, "c1", {*Endpoint::parse(from)}, 0);
+    ASSERT_FALSE(refused.has_value()) << from;
+    EXPECT_EQ(refused.error().code, make_error_code(EngineErrc::invalid_spec));
+    EXPECT_NE(refused.error().detail.find(from), std::string::npos) << refused.error().message();
+  }
+  const auto gone = query_call({.address = "127.0.0.1:1", .timeout = 500ms, .tls = {}}, "c1");
+  ASSERT_FALSE(gone.has_value());
+  EXPECT_EQ(gone.error().code, make_error_code(RelayErrc::unreachable));
 }
 
 TEST_F(RelayServiceTest, a_relay_that_is_not_there_fails_at_once) {

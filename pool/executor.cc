@@ -14,7 +14,7 @@ std::chrono::steady_clock::time_point to_steady(Instant instant) {
 
 }  // namespace
 
-Executor::Executor() : thread_([this] { loop(); }) {}
+Executor::Executor() : timer_thread_([this] { time_loop(); }) {}
 
 Executor::~Executor() {
   stop();
@@ -25,26 +25,45 @@ Instant Executor::now() {
 }
 
 void Executor::post(Task task) {
-  const std::scoped_lock lock(mutex_);
+  Lock lock(mutex_);
   if (stopped_) return;
   tasks_.push_back(std::move(task));
-  if (tasks_.size() == 1) wake_.notify_one();
+  work(lock);
+}
+
+// Runs what is queued, unless a thread is at it.
+void Executor::work(Lock& lock) {
+  if (working_) return;
+  working_ = true;
+  worker_ = std::this_thread::get_id();
+  while (!tasks_.empty()) {
+    batch_.swap(tasks_);
+    lock.unlock();
+    for (Task& task : batch_) task();
+    batch_.clear();
+    lock.lock();
+  }
+  working_ = false;
+  worker_ = {};
+  idle_.notify_all();
 }
 
 void Executor::after(Duration delay, Task task) {
   const std::scoped_lock lock(mutex_);
   if (stopping_) return;
-  timers_.push({.due = now() + delay, .number = ++timer_number_, .task = std::move(task)});
-  wake_.notify_one();
+  const Instant due = now() + delay;
+  const bool first = timers_.empty() || due < timers_.top().due;
+  timers_.push({.due = due, .number = ++timer_number_, .task = std::move(task)});
+  if (first) wake_.notify_one();
 }
 
 bool Executor::run(const Task& task) {
-  RTPOOL_ASSERT(std::this_thread::get_id() != thread_.get_id());
   std::mutex mutex;
   std::condition_variable finished;
   bool ran = false;
   {
-    const std::scoped_lock lock(mutex_);
+    Lock lock(mutex_);
+    RTPOOL_ASSERT(worker_ != std::this_thread::get_id());
     if (stopping_) return false;
     tasks_.push_back([&] {
       task();
@@ -52,7 +71,7 @@ bool Executor::run(const Task& task) {
       ran = true;
       finished.notify_one();
     });
-    wake_.notify_one();
+    work(lock);
   }
   std::unique_lock lock(mutex);
   finished.wait(lock, [&] { return ran; });
@@ -65,7 +84,10 @@ void Executor::stop() {
     stopping_ = true;
     wake_.notify_one();
   }
-  if (thread_.joinable()) thread_.join();
+  if (timer_thread_.joinable()) timer_thread_.join();
+  Lock lock(mutex_);
+  idle_.wait(lock, [this] { return !working_ && tasks_.empty(); });
+  stopped_ = true;
 }
 
 std::size_t Executor::queued() const {
@@ -73,31 +95,22 @@ std::size_t Executor::queued() const {
   return tasks_.size();
 }
 
-void Executor::loop() {
-  std::vector<Task> batch;
-  std::unique_lock lock(mutex_);
-  while (true) {
+void Executor::time_loop() {
+  Lock lock(mutex_);
+  while (!stopping_) {
     const Instant time = now();
-    while (!stopping_ && !timers_.empty() && timers_.top().due <= time) {
+    while (!timers_.empty() && timers_.top().due <= time) {
       tasks_.push_back(timers_.top().task);
       timers_.pop();
     }
-    if (!tasks_.empty()) {
-      batch.swap(tasks_);
-      lock.unlock();
-      for (Task& task : batch) task();
-      batch.clear();
-      lock.lock();
-      continue;
-    }
+    if (!tasks_.empty()) work(lock);
     if (stopping_) break;
     if (timers_.empty()) {
       wake_.wait(lock);
-    } else {
+    } else if (timers_.top().due > now()) {
       wake_.wait_until(lock, to_steady(timers_.top().due));
     }
   }
-  stopped_ = true;
   // Timers may hold the last reference to what they serve; they end without the lock.
   auto timers = std::move(timers_);
   timers_ = {};

@@ -1,7 +1,9 @@
-// One thread that runs what it is given, in order, and timers: the home of the registrar's core and
-// of each client's state, so that neither needs a lock of its own. post() and after() may be called
-// from any thread; a task may block nobody. stop() runs what is queued, drops the timers and joins;
-// not from the thread itself.
+// Runs what it is given one at a time and in order, and timers: the home of the registrar's core
+// and of each client's state, so that neither needs a lock of its own. A task runs on the thread
+// that posts it, unless another one is running: then that thread runs it too, afterwards. Nothing
+// waits for a thread to wake up. post() and after() may be called from any thread that holds no
+// lock which a task takes; a task may block nobody. stop() runs what is queued and drops the
+// timers; not from within a task.
 #pragma once
 
 #include <condition_variable>
@@ -44,16 +46,22 @@ class Executor {
     }
   };
 
-  void loop();
+  using Lock = std::unique_lock<std::mutex>;
+  void work(Lock& lock);
+  void time_loop();
 
   mutable std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_;  // of the timers' thread
+  std::condition_variable idle_;
   std::vector<Task> tasks_;
+  std::vector<Task> batch_;  // of the thread that is working
+  bool working_ = false;
+  std::thread::id worker_;
   std::priority_queue<Timer, std::vector<Timer>, std::greater<>> timers_;
   std::uint64_t timer_number_ = 0;
   bool stopping_ = false;
-  bool stopped_ = false;  // the thread has left its loop
-  std::thread thread_;
+  bool stopped_ = false;  // what is posted from now on is dropped
+  std::thread timer_thread_;
 };
 
 }  // namespace rtpool::pool

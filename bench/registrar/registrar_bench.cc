@@ -1,0 +1,247 @@
+// registrar-bench: what one registrar bears over gRPC on this machine, client and server sharing
+// its cores. The registrar runs in a process of its own, which this program starts.
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string_view>
+#include <thread>
+
+#include "bench/registrar/load.h"
+#include "pool/registrar_service.h"
+
+namespace rtpool::bench {
+namespace {
+
+struct Arguments {
+  double seconds = 5;
+  unsigned in_flight = 64;
+  bool json = false;
+};
+
+// A registrar in a child process that ends with this one: this program again, told to be one.
+class OwnRegistrar {
+ public:
+  OwnRegistrar(const OwnRegistrar&) = delete;
+  OwnRegistrar& operator=(const OwnRegistrar&) = delete;
+  explicit OwnRegistrar(std::chrono::milliseconds heartbeat_interval) {
+    int ends[2];
+    if (::pipe(ends) != 0) throw std::runtime_error("no pipe");
+    const std::string out = std::to_string(ends[1]);
+    const std::string interval = std::to_string(heartbeat_interval.count());
+    child_ = ::fork();
+    if (child_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::execl("/proc/self/exe", "registrar-bench", kServe, out.c_str(), interval.c_str(), nullptr);
+      ::_exit(127);
+    }
+    std::uint16_t port = 0;
+    ::close(ends[1]);
+    if (::read(ends[0], &port, sizeof port) != sizeof port) {
+      throw std::runtime_error("the registrar did not start");
+    }
+    ::close(ends[0]);
+    address_ = "127.0.0.1:" + std::to_string(port);
+  }
+  ~OwnRegistrar() {
+    ::kill(child_, SIGKILL);
+    ::waitpid(child_, nullptr, 0);
+  }
+  [[nodiscard]] const std::string& address() const { return address_; }
+
+  static constexpr const char* kServe = "--serve";
+  [[noreturn]] static void serve(int out, std::chrono::milliseconds heartbeat_interval) {
+    pool::RegistrarServer::Options options;
+    options.listen = "127.0.0.1:0";
+    options.core.heartbeat_interval = heartbeat_interval;
+    auto server = pool::RegistrarServer::start(std::move(options));
+    if (!server) ::_exit(1);
+    const std::uint16_t port = (*server)->port();
+    if (::write(out, &port, sizeof port) != sizeof port) ::_exit(1);
+    for (;;) ::pause();
+  }
+
+ private:
+  pid_t child_ = -1;
+  std::string address_;
+};
+
+struct Row {
+  std::string what;
+  std::string goal;
+  LoadResult result;
+  std::optional<double> value;  // instead of the rate
+  std::string unit = "/s";
+};
+
+struct Report {
+  std::vector<Row> rows;
+  bool json = false;
+
+  void add(Row row) {
+    if (!json) print(row);
+    rows.push_back(std::move(row));
+  }
+  static void print_head() {
+    std::printf("%-62s %12s  %9s %9s %8s  %s\n", "what", "figure", "p50 us", "p99 us", "failed",
+                "asked");
+  }
+  static void print(const Row& row) {
+    char figure[32];
+    std::snprintf(figure, sizeof figure, "%.0f %s", row.value.value_or(row.result.per_second()),
+                  row.unit.c_str());
+    std::printf("%-62s %12s  %9u %9u %8llu  %s\n", row.what.c_str(), figure,
+                row.result.quantile_us(0.5), row.result.quantile_us(0.99),
+                static_cast<unsigned long long>(row.result.failed), row.goal.c_str());
+    if (row.result.failed > 0) {
+      std::printf("    first failure: %s\n", row.result.first_error.c_str());
+    }
+    std::fflush(stdout);
+  }
+  [[nodiscard]] nlohmann::json to_json() const {
+    auto all = nlohmann::json::array();
+    for (const Row& row : rows) {
+      all.push_back({{"what", row.what},
+                     {"figure", row.value.value_or(row.result.per_second())},
+                     {"unit", row.unit},
+                     {"p50_us", row.result.quantile_us(0.5)},
+                     {"p99_us", row.result.quantile_us(0.99)},
+                     {"done", row.result.done},
+                     {"failed", row.result.failed},
+                     {"asked", row.goal}});
+    }
+    return all;
+  }
+};
+
+void bench_resolve(const Arguments& arguments, Report& report) {
+  const OwnRegistrar own(std::chrono::milliseconds(1000));
+  const LoadTarget target{.registrar = own.address()};
+  Population population(target, {.pools = 1, .elements = 100});
+  population.wait_registered(5, nullptr);
+  report.add({.what = "resolve, pool of 100, " + std::to_string(arguments.in_flight) + " at a time",
+              .goal = ">= 30,000/s",
+              .result = resolve(target, 1, arguments.in_flight, 0, arguments.seconds)});
+  report.add({.what = "resolve, pool of 100, one at a time",
+              .result = resolve(target, 1, 1, 0, arguments.seconds)});
+}
+
+void bench_register(const Arguments& arguments, Report& report) {
+  {
+    const OwnRegistrar own(std::chrono::milliseconds(1000));
+    report.add(
+        {.what = "registration again, " + std::to_string(arguments.in_flight) + " streams",
+         .goal = ">= 30,000/s",
+         .result = renew({.registrar = own.address()}, arguments.in_flight, arguments.seconds)});
+  }
+  const OwnRegistrar own(std::chrono::milliseconds(1000));
+  report.add({.what = "registration of a new element on a new stream, 64 at a time",
+              .result = register_new({.registrar = own.address()}, 64, arguments.seconds)});
+}
+
+void bench_watch(const Arguments&, Report& report) {
+  const OwnRegistrar own(std::chrono::milliseconds(1000));
+  report.add({.what = "order to drain -> view of each of 100 subscribers, 100 changes",
+              .goal = "p99 <= 5,000 us",
+              .result = watch({.registrar = own.address()}, 100, 100),
+              .unit = "seen/s"});
+}
+
+void bench_hold(const Arguments& arguments, Report& report) {
+  const OwnRegistrar own(std::chrono::milliseconds(1000));
+  const LoadTarget target{.registrar = own.address()};
+  const auto began = std::chrono::steady_clock::now();
+  const auto since = [](auto then) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
+  };
+  unsigned registered = 0;
+  Population population(target, {.pools = 100, .elements = 10'000});
+  population.wait_registered(30, &registered);
+  Row filled{.what = "10,000 elements in 100 pools: all registered after",
+             .value = since(began) * 1000,
+             .unit = "ms"};
+  filled.result.done = registered;
+  filled.result.failed = 10'000 - registered;
+  report.add(std::move(filled));
+  const auto full = resolve(target, 100, arguments.in_flight, 0, arguments.seconds);
+  report.add({.what = "  resolve at full load, heartbeats 1/s each", .result = full});
+  const auto beats = population.heartbeats();
+  const auto half_began = std::chrono::steady_clock::now();
+  report.add({.what = "  resolve at half that load",
+              .goal = "p99 <= 1,000 us",
+              .result = resolve(target, 100, 0, full.per_second() / 2, arguments.seconds)});
+  Row heard{.what = "  heartbeats meanwhile",
+            .value = static_cast<double>(population.heartbeats() - beats) / since(half_began)};
+  heard.result.failed = population.lost_streams();
+  report.add(std::move(heard));
+  const auto dropped = std::chrono::steady_clock::now();
+  std::thread dropper([&] { population.drop(); });
+  long left = count_elements(target);
+  while (left != 0 && since(dropped) < 30) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    left = count_elements(target);
+  }
+  const double took = since(dropped);
+  dropper.join();
+  Row gone{.what = "  all 10,000 cut off: none left after",
+           .goal = "<= 1,000 ms",
+           .value = took * 1000,
+           .unit = "ms"};
+  gone.result.failed = static_cast<std::uint64_t>(left < 0 ? 10'000 : left);
+  report.add(std::move(gone));
+}
+
+}  // namespace
+}  // namespace rtpool::bench
+
+int main(int argc, char** argv) {
+  using namespace rtpool::bench;  // NOLINT
+  if (argc == 4 && std::string_view(argv[1]) == OwnRegistrar::kServe) {
+    OwnRegistrar::serve(std::atoi(argv[2]), std::chrono::milliseconds(std::atoi(argv[3])));
+  }
+  CLI::App app{
+      "What one registrar bears over gRPC, client and server sharing this machine's cores.\n"
+      "Example: registrar-bench resolve --seconds 5"};
+  Arguments arguments;
+  using Bench = void (*)(const Arguments&, Report&);
+  const std::vector<std::pair<std::string, Bench>> benches{{"resolve", bench_resolve},
+                                                           {"register", bench_register},
+                                                           {"watch", bench_watch},
+                                                           {"hold", bench_hold}};
+  std::vector<std::string> wanted;
+  app.add_option("what", wanted, "resolve, register, watch, hold; all of them when none is named")
+      ->check(CLI::IsMember({"resolve", "register", "watch", "hold"}));
+  app.add_option("--seconds", arguments.seconds, "of each measurement")
+      ->capture_default_str()
+      ->check(CLI::Range(0.1, 600.0));
+  app.add_option("--in-flight", arguments.in_flight, "requests at a time")
+      ->capture_default_str()
+      ->check(CLI::Range(1U, 10'000U));
+  app.add_flag("--json", arguments.json, "print the result as JSON and no table");
+  CLI11_PARSE(app, argc, argv);
+  Report report{.json = arguments.json};
+  try {
+    if (!report.json) Report::print_head();
+    for (const auto& [name, bench] : benches) {
+      if (wanted.empty() || std::find(wanted.begin(), wanted.end(), name) != wanted.end()) {
+        bench(arguments, report);
+      }
+    }
+  } catch (const std::exception& error) {
+    std::cerr << "registrar-bench: " << error.what() << '\n';
+    return 1;
+  }
+  if (report.json) std::cout << report.to_json().dump(2) << '\n';
+  std::uint64_t failed = 0;
+  for (const Row& row : report.rows) failed += row.result.failed;
+  return failed == 0 ? 0 : 1;
+}

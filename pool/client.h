@@ -1,8 +1,8 @@
 // The pool's two clients, over gRPC. Neither blocks its callers, both may be started with no
 // registrar reachable and find them by themselves (first retry within 100 ms, then at most every
-// half second, jittered). Thread-safe. Each has one thread of its own, on which its callbacks run:
-// these must return quickly and must not destroy the client. Destruction or stop() takes well under
-// half a second, registrars dead or not.
+// half second, jittered). Thread-safe. Each runs its callbacks one at a time, on a thread
+// of its own or of gRPC: these must return quickly and must not destroy the client. Destruction or
+// stop() takes well under half a second, registrars dead or not.
 #pragma once
 
 #include <chrono>
@@ -44,7 +44,7 @@ class PoolElementClient {
   struct Options {
     std::vector<std::string> registrars;  // HOST:PORT, 1 to 5
     Registration registration;         // `incarnation` 0: drawn by the client; `epoch` is ignored
-    std::function<LoadReport()> load;  // asked before each heartbeat, on the client's thread
+    std::function<LoadReport()> load;  // asked before each heartbeat
     std::function<void(const State&)> on_state;  // on each change
     Log log;
     std::shared_ptr<const TlsContext> tls;  // none: plaintext

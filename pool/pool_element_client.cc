@@ -29,7 +29,7 @@ bool PoolElementClient::State::operator==(const State& other) const {
          drained == other.drained && same_refusal;
 }
 
-// All of it belongs to the executor's thread, but for state_ (under mutex_).
+// All of it belongs to the executor, but for state_ (under mutex_).
 class PoolElementClient::Impl {
  public:
   explicit Impl(Options options)
@@ -114,7 +114,7 @@ class PoolElementClient::Impl {
   Executor executor_;  // last: its thread ends before what it uses
 };
 
-// One heartbeat stream. Callbacks post; the rest runs on the executor's thread, where it also dies.
+// One heartbeat stream. Callbacks post; the rest runs on the executor, where it also dies.
 class PoolElementClient::Impl::Stream final
     : public grpc::ClientBidiReactor<v1::ServeRequest, v1::ServeReply> {
  public:

@@ -32,7 +32,7 @@ Selected selected(const PoolElement& element) {
 
 }  // namespace
 
-// links_ belong to the executor's thread; everything below mutex_ is shared with the callers.
+// links_ belong to the executor; everything below mutex_ is shared with the callers.
 class PoolUserClient::Impl {
  public:
   explicit Impl(Options options)

@@ -144,7 +144,8 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
                   });
   }
 
-  // Runs `work`, where it is allowed, on the core's thread and finishes the call with its outcome.
+  // Runs `work`, where it is allowed, on the core's executor and finishes the call with its
+  // outcome.
   template <class Work>
   Unary* answer(grpc::CallbackServerContext* context, const grpc::Status& allowed, Work work) {
     Unary* reactor = context->DefaultReactor();
@@ -179,7 +180,7 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
   std::atomic<std::uint64_t> next_id_{1};
   PeerGate gate_;
 
-  // Touched by the core's thread alone.
+  // Touched by tasks of the executor alone.
   pool::Registrar core_;
   std::unordered_map<StreamId, ServeStream*> serving_;
   std::unordered_map<WatcherId, WatchStream*> watching_;
@@ -189,7 +190,7 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
 };
 
 // An element's stream. Its callbacks run on gRPC's threads and only post; everything else on the
-// core's thread, where it is also deleted, after all that was posted about it.
+// core's executor, where it is also deleted, after all that was posted about it.
 class RegistrarServer::Impl::ServeStream final
     : public grpc::ServerBidiReactor<v1::ServeRequest, v1::ServeReply> {
  public:

@@ -39,7 +39,7 @@ class RegistrarServer {
   [[nodiscard]] std::uint16_t port() const;
   void stop();  // idempotent
 
-  // Both ask the core's thread and wait for it; not for data paths.
+  // Both wait for what the core is at; not for data paths.
   [[nodiscard]] Registrar::Counts counts() const;
   [[nodiscard]] std::uint64_t refused_peers() const;  // whose certificate lacks the role
   [[nodiscard]] std::vector<ListedPool> list(const std::string& pool = {}) const;

@@ -61,7 +61,7 @@ struct RelayRole::Impl {
   Result<void> start_server();
   Result<void> join_pool();
   void on_state(const pool::PoolElementClient::State& state);
-  bool was_registered = false;  // the pool client's thread
+  bool was_registered = false;  // for the pool client's callbacks alone
 };
 
 Result<void> RelayRole::Impl::start_engine() {

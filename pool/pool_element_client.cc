@@ -262,7 +262,8 @@ void PoolElementClient::Impl::closed(Link& link, const grpc::Status& status) {
       refused_ = error;
       wait = kRefusalPause;
     } else if (was_registered || !link.complained) {
-      log(LogLevel::warning, "no contact with registrar " + link.registrar + ", trying again");
+      log(LogLevel::warning,
+          "no contact with registrar " + link.registrar + ", trying again: " + error.message());
       link.complained = true;
     }
     retry_after(link, wait);

@@ -284,6 +284,8 @@ Result<std::unique_ptr<RelayServer>> RelayServer::start(const RelayServerOptions
                            &relay->impl_->port);
   // Without this a second relay would share the port silently and get half of the requests.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // Who connects and says nothing is not kept.
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 5'000);
   builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder.RegisterService(&relay->impl_->service);
   relay->impl_->server = builder.BuildAndStart();

@@ -195,6 +195,13 @@ TEST(CommandLine, EachWrongValueSaysWhatIsWrongAndWhatWouldBeRight) {
       {{"serve", "--relay-listen", "10.0.0.1:7410"},
        "--relay-listen 10.0.0.1:7410 is not loopback"},
       {{"controller", "--registrar", "10.0.0.1:7400"}, "say --insecure"},
+      {{"controller", "--http", "0.0.0.0:7480"}, "--http 0.0.0.0:7480 is not loopback"},
+      {{"controller", "--tls-key", "k"}, "--tls-certificate is missing"},
+      {{"controller", "--tls-key", "k", "--tls-certificate", "c"}, "--tls-authority is missing"},
+      {{"controller", "--tls-key", ""}, "is empty; write the path of a file"},
+      {{"controller", "--tls-key", "k", "--tls-certificate", "c", "--tls-authority", "a",
+        "--insecure"},
+       "--insecure and TLS contradict each other"},
       {{"serve", "--media-port", "1-2"},
        "unknown option --media-port; did you mean --media-ports?"},
       {{"serve", "--nonsense"}, "unknown option --nonsense; `rtpool serve --help` lists them all"},
@@ -219,6 +226,19 @@ TEST(CommandLine, InsecureAllowsOtherAddressesThanLoopback) {
   EXPECT_TRUE(parse_command_line({"registrar", "--listen", "10.0.0.1:7400", "--insecure"}));
   EXPECT_TRUE(
       parse_command_line({"controller", "--registrar", "r.example.net:7400", "--insecure"}));
+}
+
+TEST(CommandLine, SoDoesTls) {
+  const std::vector<std::string> tls{"--tls-certificate", "c",  "--tls-key", "k",
+                                     "--tls-authority",   "ca", "--http",    "0.0.0.0:7480"};
+  for (std::vector<std::string> role :
+       {std::vector<std::string>{"registrar", "--listen", "10.0.0.1:7400"},
+        {"controller", "--registrar", "r.example.net:7400"},
+        {"relay", "--media-address", "10.0.0.1", "--listen", "10.0.0.1:7410"}}) {
+    role.insert(role.end(), tls.begin(), tls.end());
+    const Options o = parsed(role);
+    EXPECT_EQ(o.tls_files, (pool::TlsFiles{"c", "k", "ca"}));
+  }
 }
 
 TEST_F(ConfigFile, KeysAreTheOptionsNamesAndFlagsWin) {

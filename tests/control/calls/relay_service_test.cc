@@ -12,7 +12,9 @@
 
 #include "control/calls/operator_client.h"
 #include "control/calls/relay_client.h"
+#include "pool/tls_context.h"
 #include "relay/engine.h"
+#include "tests/support/certificates.h"
 
 namespace rtpool::control {
 namespace {
@@ -49,7 +51,7 @@ class RelayServiceTest : public ::testing::Test {
     engine = std::move(*started);
     start_server();
   }
-  void start_server() {
+  virtual void start_server() {
     auto listening =
         RelayServer::start({.listen = "127.0.0.1:0", .epoch = [this] { return epoch; }}, *engine);
     ASSERT_TRUE(listening.has_value()) << listening.error().message();
@@ -202,6 +204,70 @@ TEST_F(RelayServiceTest, a_port_in_use_is_an_error_that_names_it) {
   const auto second = RelayServer::start({.listen = taken, .epoch = {}}, *engine);
   ASSERT_FALSE(second.has_value());
   EXPECT_NE(second.error().message().find(taken), std::string::npos);
+}
+
+class RelayTlsTest : public RelayServiceTest {
+ protected:
+  void start_server() override {
+    auto listening = RelayServer::start(
+        {.listen = "127.0.0.1:0", .epoch = {}, .tls = context("relay")}, *engine);
+    ASSERT_TRUE(listening.has_value()) << listening.error().message();
+    server = std::move(*listening);
+    relay = {"r1", "127.0.0.1:" + std::to_string(server->port()), 0};
+  }
+  std::shared_ptr<pool::TlsContext> context(const std::string& roles) {
+    auto opened = pool::TlsContext::open({.files = authority.issue(roles)});
+    EXPECT_TRUE(opened) << opened.error().message();
+    return *opened;
+  }
+  // What came of asking with this certificate: the error's words, or nothing.
+  std::string outcome(RelayClient& asking, const std::string& operation) {
+    const auto result = wait_for([&](auto done) {
+      if (operation == "Apply") return asking.apply(relay, simple_call("c1"), 2s, done);
+      if (operation == "Query") return asking.query(relay, "c1", 2s, done);
+      asking.remove(relay, "c1", 2s, done);
+    });
+    return result ? "" : result.error().message();
+  }
+
+  test::Authority authority;
+};
+
+TEST_F(RelayTlsTest, a_role_may_do_what_it_is_for) {
+  const auto ask = [this](const std::string& role, const std::string& operation) {
+    RelayClient asking(io, monotonic_now, context(role));
+    return outcome(asking, operation);
+  };
+  EXPECT_EQ(ask("controller", "Apply"), "");
+  EXPECT_EQ(ask("operator", "Query"), "");
+  for (const std::string role : {"operator", "relay", "registrar", "intercept"}) {
+    for (const std::string operation : {"Apply", "Remove"}) {
+      EXPECT_NE(ask(role, operation).find("forbidden: " + operation + " takes the role controller"),
+                std::string::npos)
+          << role << ": " << ask(role, operation);
+    }
+  }
+  EXPECT_NE(ask("intercept", "Query").find("takes the role controller or operator"),
+            std::string::npos);
+  EXPECT_EQ(engine->size(), 1U);
+  EXPECT_EQ(ask("controller", "Remove"), "");
+  EXPECT_GE(server->refused_peers(), 9U);  // and watches, which may come later
+}
+
+TEST_F(RelayTlsTest, a_controller_asks_only_who_is_a_relay) {
+  const auto controller = context("controller");
+  RelayClient asking(io, monotonic_now, controller);
+  EXPECT_EQ(outcome(asking, "Apply"), "");
+  auto false_relay =
+      RelayServer::start({.listen = "127.0.0.1:0", .epoch = {}, .tls = controller}, *engine);
+  ASSERT_TRUE(false_relay.has_value());
+  relay.address = "127.0.0.1:" + std::to_string((*false_relay)->port());
+  EXPECT_NE(outcome(asking, "Apply").find("127.0.0.1 is no relay by its certificate"),
+            std::string::npos);
+  RelayClient plain(io, monotonic_now);
+  EXPECT_NE(outcome(plain, "Apply"), "");
+  asking.stop();
+  plain.stop();
 }
 
 }  // namespace

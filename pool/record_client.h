@@ -2,10 +2,20 @@
 // of their own (RFC 5352's cookies in spirit). Read and written through any registrar; a controller
 // keeps its CallRecords there, so that every other controller can go on with its calls.
 //
-// Thread-safe; never blocks. `done` is called exactly once, on a thread of the client's or of
-// gRPC's, at the latest at the deadline, with store_failed when no registrar could say (whether a
-// swap was done is then not known). A registrar that does not answer within a part of the deadline
-// is passed over for a while, and the next one is asked.
+// Thread-safe; never blocks. `done` is called exactly once, one at a time, on a thread of the
+// client's or of gRPC's (while stopping, on the one that stops it), at the latest at the deadline,
+// with store_failed when no registrar could say (whether a swap was done is then not known). It
+// must return quickly and may ask on, but not stop the client.
+//
+// The registrar that answered last is asked first. One that does not answer within a third of the
+// deadline is asked no more for a second, and the next one is asked as well. A swap may so be asked
+// for twice: a "not swapped" that finds what the swap would have left is reported as swapped.
+//
+// Several registrars know the same records only when they share a store (etcd). With a `memory`
+// store each they are found only where they were written: good enough for a client that stays with
+// one registrar, not for several clients that take over from each other.
+//
+// Further errors: bad_argument (key or value too long), overloaded (4,096 are under way).
 #pragma once
 
 #include <cstddef>

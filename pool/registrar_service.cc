@@ -14,6 +14,7 @@
 #include "pool/ledger.h"
 #include "pool/memory_store.h"
 #include "pool/proto/registrar.grpc.pb.h"
+#include "pool/record_service.h"
 #include "pool/tls.h"
 #include "pool/wire_codec.h"
 
@@ -22,7 +23,7 @@ namespace {
 
 constexpr Duration kTick = std::chrono::milliseconds(5);
 constexpr Duration kRegisterWithin = std::chrono::seconds(5);
-constexpr int kMaxMessage = 16 * 1024;
+constexpr int kMaxMessage = 80 * 1024;  // a record with its key; everything else is far smaller
 constexpr std::size_t kMaxQueuedReplies = 64;
 constexpr std::size_t kMaxQueuedUpdates = 16;
 constexpr std::size_t kMaxExcluded = 256;
@@ -64,6 +65,7 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
         store_(options_.store ? std::move(options_.store) : std::make_unique<MemoryStore>()),
         first_epoch_(options_.first_epoch != 0 ? options_.first_epoch : unix_ms()),
         gate_(options_.tls != nullptr, options_.log),
+        records_(*store_),
         core_(options_.core, Executor::now(), options_.seed) {}
 
   ~Impl() override { stop(); }
@@ -144,6 +146,17 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
                   });
   }
 
+  Unary* GetRecord(grpc::CallbackServerContext* context, const v1::GetRecordRequest* request,
+                   v1::Record* reply) override {
+    return records_.get(*context, gate_.authorise(*context, "GetRecord", {PeerRole::controller}),
+                        *request, *reply);
+  }
+  Unary* SwapRecord(grpc::CallbackServerContext* context, const v1::SwapRecordRequest* request,
+                    v1::SwapRecordReply* reply) override {
+    return records_.swap(*context, gate_.authorise(*context, "SwapRecord", {PeerRole::controller}),
+                         *request, *reply);
+  }
+
   // Runs `work`, where it is allowed, on the core's executor and finishes the call with its
   // outcome.
   template <class Work>
@@ -179,6 +192,7 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
   std::uint16_t port_ = 0;
   std::atomic<std::uint64_t> next_id_{1};
   PeerGate gate_;
+  RecordService records_;
 
   // Touched by tasks of the executor alone.
   pool::Registrar core_;
@@ -506,6 +520,7 @@ void RegistrarServer::Impl::flush() {
 }
 
 void RegistrarServer::Impl::stop() {
+  records_.stop();
   if (server_ != nullptr) {
     server_->Shutdown(std::chrono::system_clock::now() + kStopGrace);
     server_->Wait();
@@ -513,6 +528,8 @@ void RegistrarServer::Impl::stop() {
   // Every stream has posted its end by now; what is queued still runs.
   executor_.stop();
   server_.reset();
+  // What it still owes an answer posts to an executor that no longer listens.
+  store_.reset();
 }
 
 RegistrarServer::RegistrarServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -1,6 +1,6 @@
 // The registrar as a gRPC server (pool/proto/registrar.proto): one thread of its own runs the core;
 // gRPC's threads only hand messages over. start() and stop() may be called from any thread; stop()
-// ends every stream and returns within half a second. Messages above 16 KiB, more streams than the
+// ends every stream and returns within half a second. Messages above 80 KiB, more streams than the
 // core's limits allow and names of the wrong form are refused with the reason.
 #pragma once
 

@@ -110,20 +110,5 @@ TEST(Ledger, ARaceThatIsAlwaysLostEnds) {
   EXPECT_EQ(claim(store, process(1)), "store_failed");
 }
 
-TEST(MemoryStore, ForgetsWhatWasWrittenLongestAgoWhenFull) {
-  MemoryStore store(2);
-  const auto put = [&](const std::string& key) {
-    store.compare_and_swap({.key = key, .expected = 0, .value = "x"},
-                           [](const Result<SwapOutcome>&) {});
-  };
-  put("a");
-  put("b");
-  put("c");
-  EXPECT_EQ(store.size(), 2U);
-  std::uint64_t revision = 99;
-  store.get("a", [&](const Result<StoreEntry>& entry) { revision = entry->revision; });
-  EXPECT_EQ(revision, 0U);
-}
-
 }  // namespace
 }  // namespace rtpool::pool

@@ -420,7 +420,7 @@ TEST(RegistrarService, ForgedAndOversizedRegistrationsAreRefusedAndChangeNothing
       {forged([](auto& r) { r.set_incarnation(0); }), grpc::StatusCode::INVALID_ARGUMENT},
       {forged([](auto& r) { r.mutable_values()->set_weight(2'000'000'000); }),
        grpc::StatusCode::INVALID_ARGUMENT},
-      {forged([](auto& r) { r.set_name(std::string(64 * 1024, 'x')); }),
+      {forged([](auto& r) { r.set_name(std::string(100 * 1024, 'x')); }),
        grpc::StatusCode::RESOURCE_EXHAUSTED},
       {v1::ServeRequest{}, grpc::StatusCode::INVALID_ARGUMENT},
   };

@@ -113,12 +113,15 @@ class HttpRole(RtpoolProcess):
     """A role that serves HTTP at a known place."""
 
     http = ("127.0.0.1", 0)
+    tls = None  # an ssl.SSLContext, where it serves HTTPS
 
     def get(self, path, timeout=5):
         """Status and body; an error status is no exception."""
         host = f"[{self.http[0]}]" if ":" in self.http[0] else self.http[0]
         try:
-            with urllib.request.urlopen(f"http://{host}:{self.http[1]}{path}", timeout=timeout) as reply:
+            scheme = "https" if self.tls else "http"
+            with urllib.request.urlopen(f"{scheme}://{host}:{self.http[1]}{path}", timeout=timeout,
+                                        context=self.tls) as reply:
                 return reply.status, reply.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

@@ -148,8 +148,9 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
 
   Unary* GetRecord(grpc::CallbackServerContext* context, const v1::GetRecordRequest* request,
                    v1::Record* reply) override {
-    return records_.get(*context, gate_.authorise(*context, "GetRecord", {PeerRole::controller}),
-                        *request, *reply);
+    return records_.get(
+        *context, gate_.authorise(*context, "GetRecord", {PeerRole::relay, PeerRole::controller}),
+        *request, *reply);
   }
   Unary* SwapRecord(grpc::CallbackServerContext* context, const v1::SwapRecordRequest* request,
                     v1::SwapRecordReply* reply) override {

@@ -130,6 +130,20 @@ grpc::Status call(const std::string& endpoint, const std::shared_ptr<const TlsCo
     return rpc == "Drain" ? stub->Drain(&context, request, &done)
                           : stub->Undrain(&context, request, &done);
   }
+  if (rpc == "GetRecord") {
+    v1::GetRecordRequest request;
+    request.set_pool("media");
+    request.set_key("call");
+    v1::Record record;
+    return stub->GetRecord(&context, request, &record);
+  }
+  if (rpc == "SwapRecord") {
+    v1::SwapRecordRequest request;
+    request.set_pool("media");
+    request.set_key("call");
+    v1::SwapRecordReply reply;
+    return stub->SwapRecord(&context, request, &reply);
+  }
   v1::ListRequest request;
   v1::ListReply reply;
   return stub->List(&context, request, &reply);
@@ -139,8 +153,8 @@ TEST(Tls, EachRoleMayDoWhatItIsForAndNothingElse) {
   Authority authority;
   const auto server = start_registrar(open(authority.issue("registrar")));
   const std::map<std::string, std::vector<std::string>> allowed{
-      {"relay", {"Serve", "Deregister", "List"}},
-      {"controller", {"Watch", "Resolve", "ReportUnreachable", "List"}},
+      {"relay", {"Serve", "Deregister", "List", "GetRecord"}},
+      {"controller", {"Watch", "Resolve", "ReportUnreachable", "List", "GetRecord", "SwapRecord"}},
       {"operator", {"Drain", "Undrain", "List"}},
       {"registrar", {"List"}},
       {"intercept", {}}};
@@ -148,7 +162,7 @@ TEST(Tls, EachRoleMayDoWhatItIsForAndNothingElse) {
   for (const auto& [role, may] : allowed) {
     const auto tls = open(authority.issue(role));
     for (const std::string rpc : {"Serve", "Deregister", "Watch", "Resolve", "ReportUnreachable",
-                                  "Drain", "Undrain", "List"}) {
+                                  "Drain", "Undrain", "List", "GetRecord", "SwapRecord"}) {
       const auto status = call(server->endpoint(), tls, rpc);
       const bool in = std::find(may.begin(), may.end(), rpc) != may.end();
       EXPECT_EQ(status.error_code() != grpc::StatusCode::PERMISSION_DENIED, in)

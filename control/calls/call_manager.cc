@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
-#include <deque>
-#include <unordered_map>
 #include <utility>
 
+#include "control/calls/call_manager_impl.h"
 #include "control/calls/call_report.h"
 #include "control/calls/dialogue.h"
 #include "control/ng/reply.h"
@@ -18,117 +17,35 @@ using ng::Command;
 
 constexpr std::size_t kMaxListed = 10'000;
 constexpr std::size_t kDefaultListed = 32;
-// Relays are asked to forget a call that they may have taken although their answer was lost.
-constexpr Duration kForgetDeadline = std::chrono::seconds(2);
-// A refused connection fails at once; it costs this much of the proxy's time.
-constexpr Duration kFastFailure = std::chrono::milliseconds(5);
+// Of operations that no proxy waits for.
+constexpr Duration kUnhurried = std::chrono::seconds(1);
 
-// What a relay's error means for the request.
-enum class Failure : std::uint8_t {
-  gone,     // the relay can't be reached, or is not what it was
-  full,     // it has no room
-  refused,  // it does not like what was asked
-};
-
-Failure classify(const Error& error) {
-  const auto& code = error.code;
-  if (code == make_error_code(EngineErrc::out_of_ports) ||
-      code == make_error_code(EngineErrc::too_many_calls)) {
-    return Failure::full;
-  }
-  for (const auto errc : {EngineErrc::unknown_call, EngineErrc::stale_revision,
-                          EngineErrc::invalid_spec, EngineErrc::unknown_interface}) {
-    if (code == make_error_code(errc)) return Failure::refused;
-  }
-  return Failure::gone;
-}
-
-std::int64_t to_seconds(WallTime wall) {
-  return static_cast<std::int64_t>(wall) / 1'000'000'000;
-}
+constexpr std::size_t kMaxLeftovers = 10'000;
+constexpr std::size_t kLeftoversAtOnce = 256;
 
 bool is_report(Command command) {
   return command == Command::query || command == Command::delete_call;
 }
 
+ng::Value not_found(const ng::Request& request) {
+  if (request.command != Command::delete_call) return ng::error(ng::kUnknownCall);
+  return request.flags.has("fatal") ? ng::error(ng::kTagsDidNotMatch)
+                                    : ng::warning(ng::kTagsDidNotMatch);
+}
+
 }  // namespace
 
-struct CallManager::Impl {
-  struct Job {
-    ng::Request request;
-    Instant now;
-    WallTime wall;
-    Reply reply;
-  };
-
-  // A call, or the attempt to make one: `record` is empty until a relay has taken it.
-  struct Entry {
-    std::optional<CallRecord> record;
-    bool busy = false;
-    std::deque<Job> waiting;
-    std::optional<Instant> delete_at;
-    std::optional<Instant> relay_gone_since;
-    Instant created{};
-  };
-
-  // One offer or answer on its way to a relay.
-  struct Attempt {
-    Job job;
-    CallRecord next;
-    Exchange exchange;
-    std::vector<std::string> excluded;
-    Duration left{};
-    bool some_full = false;
-    bool moved = false;
-  };
-
-  Impl(CallManagerOptions o, RelaySelector& s, RelayGateway& g)
-      : options(std::move(o)), selector(s), gateway(g) {}
-
-  void log(LogLevel level, std::string_view call_id, const std::string& text) const {
-    if (options.log) options.log(level, call_id, text);
-  }
-
-  void run(const std::string& call_id);
-  void finished(const std::string& call_id);
-  void exchange(Job job, Entry& entry);
-  void attempt(const std::shared_ptr<Attempt>& work);
-  void relay_answered(const std::shared_ptr<Attempt>& work, const Result<media::CallState>& state);
-  void relay_failed(const std::shared_ptr<Attempt>& work, const Error& error);
-  void no_relay(const std::shared_ptr<Attempt>& work);
-  void conclude(const std::string& call_id, const Reply& reply, ng::Value value);
-  void report(Job job, Entry& entry);
-  void remove(Job job, Entry& entry);
-  void remove_branch(Job job, CallRecord next);
-  void end_call(const std::string& call_id, const Reply& reply);
-  [[nodiscard]] ng::Value list(const ng::Request& request) const;
-  [[nodiscard]] ng::Value statistics(Instant now) const;
-
-  CallManagerOptions options;
-  RelaySelector& selector;
-  RelayGateway& gateway;
-  std::unordered_map<std::string, Entry> calls;
-  CallManagerCounts counts;
-  std::optional<Instant> started;
-  std::uint64_t requests[ng::kCommandCount] = {};
-  // Gone when the manager is: what comes back from relays later is ignored.
-  std::shared_ptr<int> life = std::make_shared<int>();
-};
-
-CallManager::CallManager(CallManagerOptions options, RelaySelector& selector, RelayGateway& gateway)
-    : impl_(std::make_unique<Impl>(std::move(options), selector, gateway)) {
+CallManager::CallManager(CallManagerOptions options, RelaySelector& selector, RelayGateway& gateway,
+                         CallStore* store)
+    : impl_(std::make_unique<Impl>(std::move(options), selector, gateway, store)) {
   RTPOOL_ASSERT(impl_->options.secret_bytes);
 }
 CallManager::~CallManager() = default;
 
 void CallManager::handle(const ng::Request& request, Instant now, WallTime wall, Reply reply) {
-  ++impl_->requests[static_cast<std::size_t>(request.command)];
-  take(request, now, wall, std::move(reply));
-}
-
-void CallManager::take(const ng::Request& request, Instant now, WallTime wall, Reply reply) {
   auto& impl = *impl_;
   if (!impl.started) impl.started = now;
+  ++impl.requests[static_cast<std::size_t>(request.command)];
   switch (request.command) {
     case Command::ping:
       return reply(ng::pong());
@@ -140,12 +57,17 @@ void CallManager::take(const ng::Request& request, Instant now, WallTime wall, R
     case Command::answer:
     case Command::delete_call:
     case Command::query:
-      break;
+      return take(request, now, wall, std::move(reply), false);
     default:
       return reply(ng::error(std::string(ng::to_string(request.command)) +
                              " is not supported by this relay"));
   }
-  const bool known = impl.calls.contains(request.call_id);
+}
+
+void CallManager::take(const ng::Request& request, Instant now, WallTime wall, Reply reply,
+                       bool local) {
+  auto& impl = *impl_;
+  const bool known = impl.book.find(request.call_id) != nullptr;
   if (!known && request.command == Command::offer && impl.calls.size() >= impl.options.max_calls) {
     ++impl.counts.refused_full;
     impl.log(LogLevel::warn, request.call_id,
@@ -153,19 +75,11 @@ void CallManager::take(const ng::Request& request, Instant now, WallTime wall, R
                  " calls, the limit of --max-calls");
     return reply(ng::load_limit(request.supports.has("load limit")));
   }
-  if (!known && request.command != Command::offer) {
-    if (request.command == Command::delete_call && !request.flags.has("fatal")) {
-      return reply(ng::warning(ng::kTagsDidNotMatch));
-    }
-    return reply(ng::error(request.command == Command::delete_call ? ng::kTagsDidNotMatch
-                                                                   : ng::kUnknownCall));
-  }
   auto& entry = impl.calls[request.call_id];
-  if (!known) entry.created = now;
   if (entry.waiting.size() >= impl.options.max_pending) {
     return reply(ng::error("Too many requests for one call at a time"));
   }
-  entry.waiting.push_back({request, now, wall, std::move(reply)});
+  entry.waiting.push_back({request, now, wall, std::move(reply), 0, local});
   impl.run(request.call_id);
 }
 
@@ -175,14 +89,39 @@ void CallManager::Impl::run(const std::string& call_id) {
   if (found == calls.end() || found->second.busy) return;
   auto& entry = found->second;
   if (entry.waiting.empty()) {
-    if (!entry.record) calls.erase(found);
+    if (book.find(call_id) == nullptr) calls.erase(found);
     return;
   }
   auto job = std::move(entry.waiting.front());
   entry.waiting.pop_front();
   entry.busy = true;
-  if (is_report(job.request.command)) return report(std::move(job), entry);
-  exchange(std::move(job), entry);
+  const bool known = book.find(call_id) != nullptr;
+  // What looks like a new call is most likely one: should another controller have it, keeping it
+  // will show.
+  const bool new_call =
+      !known && job.request.command == Command::offer && job.request.to_tag.empty();
+  if (new_call || (known && job.local)) return serve(std::move(job));
+  refresh_and_serve(std::move(job));
+}
+
+void CallManager::Impl::refresh_and_serve(Job job) {
+  const std::string call_id = job.request.call_id;
+  const bool known = book.find(call_id) != nullptr;
+  const Duration time = store_time(job);
+  book.refresh(call_id, time, guarded([this, known, job = std::move(job)](bool asked) mutable {
+                 const std::string& id = job.request.call_id;
+                 if (!asked) ++counts.store_failures;
+                 if (!known && book.find(id) != nullptr) {
+                   ++counts.adopted;
+                   log(LogLevel::info, id, "goes on here, from another controller's record");
+                 }
+                 serve(std::move(job));
+               }));
+}
+
+void CallManager::Impl::serve(Job job) {
+  if (is_report(job.request.command)) return report(std::move(job));
+  exchange(std::move(job));
 }
 
 void CallManager::Impl::finished(const std::string& call_id) {
@@ -191,276 +130,214 @@ void CallManager::Impl::finished(const std::string& call_id) {
 }
 
 void CallManager::Impl::conclude(const std::string& call_id, const Reply& reply, ng::Value value) {
-  reply(std::move(value));
-  finished(std::string(call_id));
+  const std::string id = call_id;  // may be a part of what the reply lets go
+  if (reply) reply(std::move(value));
+  finished(id);
 }
 
-void CallManager::Impl::exchange(Job job, Entry& entry) {
-  const bool offer = job.request.command == Command::offer;
+void CallManager::Impl::report(Job job) {
   const std::string call_id = job.request.call_id;
-  if (!offer && !entry.record) return conclude(call_id, job.reply, ng::error(ng::kUnknownCall));
-  auto work = std::make_shared<Attempt>();
-  const auto now_s = to_seconds(job.wall);
-  if (entry.record) {
-    work->next = *entry.record;
-  } else {
-    work->next.call_id = call_id;
-    work->next.created_us = static_cast<std::int64_t>(job.wall) / 1000;
-    auto& spec = work->next.spec;
-    spec.key = call_id;
-    spec.setup_timeout = options.setup_timeout;
-    spec.media_timeout = options.media_timeout;
-    spec.max_duration = options.max_duration;
-  }
-  work->next.last_signal = now_s;
-  const DialogueDefaults defaults{options.tos, options.secret_bytes};
-  auto taken = offer ? take_offer(work->next, job.request, defaults, now_s)
-                     : take_answer(work->next, job.request, defaults, now_s);
-  if (!taken) {
-    const auto& error = taken.error();
-    log(LogLevel::warn, call_id,
-        std::string(ng::to_string(job.request.command)) + " refused: " + error.message());
-    auto reply = ng::error(error.detail);
-    if (error.code == make_error_code(DialogueErrc::bad_sdp)) {
-      reply = ng::error(ng::kSdpNotParsed).set("message", error.detail);
-    } else if (error.code == make_error_code(DialogueErrc::unknown_call)) {
-      reply = ng::error(ng::kUnknownCall);
-    }
-    return conclude(call_id, job.reply, std::move(reply));
-  }
-  work->exchange = std::move(*taken);
-  ++work->next.spec.revision;
-  work->left = options.reply_deadline;
-  work->job = std::move(job);
-  attempt(work);
-}
-
-// Asks the call's relay, or the next one of the pool.
-void CallManager::Impl::attempt(const std::shared_ptr<Attempt>& work) {
-  auto& next = work->next;
-  const bool offer = work->job.request.command == Command::offer;
-  const bool placed = !next.relay.id.empty();
-  if (placed && offer && !selector.alive(next.relay)) {
-    // Its relay is gone: an offer moves the call to a live one, with new ports for everybody.
-    log(LogLevel::info, next.call_id, "relay " + next.relay.id + " is gone, the call moves");
-    work->excluded.push_back(next.relay.id);
-    work->moved = true;
-    next.relay = {};
-  }
-  if (next.relay.id.empty()) {
-    auto selected = selector.select(work->excluded);
-    if (!selected || work->left <= kFastFailure) return no_relay(work);
-    next.relay = *selected;
-  }
-  gateway.apply(next.relay, next.spec, std::min(options.relay_deadline, work->left),
-                [this, work, alive = std::weak_ptr(life)](const Result<media::CallState>& state) {
-                  if (!alive.expired()) relay_answered(work, state);
-                });
-}
-
-void CallManager::Impl::relay_answered(const std::shared_ptr<Attempt>& work,
-                                       const Result<media::CallState>& state) {
-  if (!state) return relay_failed(work, state.error());
-  auto& next = work->next;
-  const auto& request = work->job.request;
-  next.endpoints = state->streams;
-  auto text = write_description(next, work->exchange);
-  if (!text) {
-    log(LogLevel::error, request.call_id, "SDP not written: " + text.error().message());
-    return conclude(request.call_id, work->job.reply, ng::error(text.error().detail));
-  }
-  auto& entry = calls.at(request.call_id);
-  const bool fresh = !entry.record;
-  if (fresh) ++counts.created;
-  if (!work->excluded.empty() && fresh) ++counts.relay_failovers;
-  if (work->moved) ++counts.moved;
-  entry.record = std::move(next);
-  entry.delete_at.reset();
-  log(fresh ? LogLevel::info : LogLevel::debug, request.call_id,
-      std::string(ng::to_string(request.command)) + " on relay " + entry.record->relay.id +
-          " of pool " + options.pool + ", " + std::to_string(entry.record->spec.streams.size()) +
-          " streams");
-  conclude(request.call_id, work->job.reply, ng::ok().set("sdp", std::move(*text)));
-}
-
-void CallManager::Impl::relay_failed(const std::shared_ptr<Attempt>& work, const Error& error) {
-  auto& next = work->next;
-  const auto& request = work->job.request;
-  const auto failure = classify(error);
-  log(LogLevel::warn, request.call_id,
-      std::string(ng::to_string(request.command)) + ": relay " + next.relay.id + ": " +
-          error.message());
-  if (failure == Failure::refused)
-    return conclude(request.call_id, work->job.reply, ng::error(error.message()));
-  const bool slow = error.code == make_error_code(RelayErrc::deadline);
-  if (failure == Failure::gone) {
-    if (error.code != make_error_code(RelayErrc::stale_epoch))
-      selector.report_unreachable(next.relay);
-    // It may have taken the call and only its answer was lost.
-    if (slow) gateway.remove(next.relay, next.call_id, kForgetDeadline, [](const auto&) {});
-  }
-  work->some_full = work->some_full || failure == Failure::full;
-  work->left -= slow ? options.relay_deadline : kFastFailure;
-  const bool standing = calls.at(request.call_id).record.has_value();
-  if (request.command == Command::answer || (standing && failure == Failure::full)) {
-    // The other party already has this relay's ports: another relay's would not help.
-    return conclude(request.call_id, work->job.reply,
-                    ng::error("Relay " + next.relay.id + ": " + error.message()));
-  }
-  work->excluded.push_back(next.relay.id);
-  work->moved = standing;
-  next.relay = {};
-  attempt(work);
-}
-
-void CallManager::Impl::no_relay(const std::shared_ptr<Attempt>& work) {
-  const auto& request = work->job.request;
-  ++(work->some_full ? counts.refused_full : counts.refused_no_relay);
-  log(LogLevel::error, request.call_id,
-      work->some_full ? "offer refused: all relays of pool " + options.pool + " are full"
-                      : "offer refused: no live relay in pool " + options.pool);
-  const auto reason = work->some_full ? ng::kRanOutOfPorts : ng::kParallelSessionLimit;
-  conclude(request.call_id, work->job.reply,
-           ng::load_limit(request.supports.has("load limit"), reason));
-}
-
-void CallManager::Impl::report(Job job, Entry& entry) {
-  const std::string call_id = job.request.call_id;
-  const bool query = job.request.command == Command::query;
+  const CallRecord* record = book.find(call_id);
   // Without a from-tag the whole call is meant.
-  const bool matches = entry.record && (job.request.from_tag.empty() ||
-                                        entry.record->leg_by_tag(job.request.from_tag));
-  if (!matches) {
-    if (query) return conclude(call_id, job.reply, ng::error(ng::kUnknownCall));
-    return conclude(call_id, job.reply,
-                    job.request.flags.has("fatal") ? ng::error(ng::kTagsDidNotMatch)
-                                                   : ng::warning(ng::kTagsDidNotMatch));
-  }
-  if (!query) return remove(std::move(job), entry);
-  gateway.query(entry.record->relay, call_id, options.relay_deadline,
-                [this, job = std::move(job),
-                 alive = std::weak_ptr(life)](const Result<media::CallState>& state) {
-                  if (alive.expired()) return;
-                  const auto& found = calls.at(job.request.call_id);
+  const bool matches = record != nullptr &&
+                       (job.request.from_tag.empty() || record->leg_by_tag(job.request.from_tag));
+  if (!matches) return conclude(call_id, job.reply, not_found(job.request));
+  if (job.request.command != Command::query) return remove(std::move(job));
+  const Duration time = relay_time(job);
+  gateway.query(record->relay, call_id, time,
+                guarded([this, job = std::move(job)](const Result<media::CallState>& state) {
+                  const CallRecord* known = book.find(job.request.call_id);
+                  if (known == nullptr) {
+                    return conclude(job.request.call_id, job.reply, not_found(job.request));
+                  }
                   conclude(job.request.call_id, job.reply,
-                           call_report(*found.record, state ? &*state : nullptr));
-                });
+                           call_report(*known, state ? &*state : nullptr));
+                }));
 }
 
-void CallManager::Impl::remove(Job job, Entry& entry) {
+void CallManager::Impl::remove(Job job) {
   const std::string call_id = job.request.call_id;
-  CallRecord next = *entry.record;
+  CallRecord next = *book.find(call_id);
   switch (take_delete(next, job.request)) {
     case Forgotten::nothing:
-      return conclude(call_id, job.reply,
-                      job.request.flags.has("fatal") ? ng::error(ng::kTagsDidNotMatch)
-                                                     : ng::warning(ng::kTagsDidNotMatch));
+      return conclude(call_id, job.reply, not_found(job.request));
     case Forgotten::branch:
       return remove_branch(std::move(job), std::move(next));
     case Forgotten::call:
       break;
   }
   if (job.request.delete_delay_s.value_or(0) > 0) {
-    entry.delete_at = job.now + std::chrono::seconds(*job.request.delete_delay_s);
+    calls.at(call_id).delete_at = job.now + std::chrono::seconds(*job.request.delete_delay_s);
     job.request.command = Command::query;
-    return report(std::move(job), entry);
+    return report(std::move(job));
   }
-  end_call(call_id, job.reply);
+  end_call(std::move(job));
 }
 
 void CallManager::Impl::remove_branch(Job job, CallRecord next) {
   ++next.spec.revision;
-  auto done = [this, job = std::move(job), next,
-               alive = std::weak_ptr(life)](const Result<media::CallState>& state) {
-    if (alive.expired()) return;
-    auto& entry = calls.at(job.request.call_id);
-    if (state) {
-      entry.record = next;
-      entry.record->endpoints = state->streams;
-    }
-    conclude(job.request.call_id, job.reply,
-             state ? call_report(*entry.record, nullptr) : ng::error(state.error().message()));
-  };
-  gateway.apply(next.relay, next.spec, options.relay_deadline, std::move(done));
+  const RelayRef relay = next.relay;
+  const media::CallSpec spec = next.spec;
+  const Duration time = relay_time(job);
+  gateway.apply(
+      relay, spec, time,
+      guarded([this, job = std::move(job),
+               next = std::move(next)](const Result<media::CallState>& state) mutable {
+        if (!state) {
+          return conclude(job.request.call_id, job.reply, ng::error(state.error().message()));
+        }
+        next.endpoints = state->streams;
+        auto report = call_report(next, nullptr);
+        const Duration left_for_store = store_time(job);
+        book.keep(
+            std::move(next), left_for_store,
+            guarded([this, job = std::move(job), report = std::move(report)](Kept how) mutable {
+              if (how == Kept::overtaken) return again(std::move(job));
+              conclude(job.request.call_id, job.reply, std::move(report));
+            }));
+      }));
 }
 
-void CallManager::Impl::end_call(const std::string& call_id, const Reply& reply) {
-  const auto relay = calls.at(call_id).record->relay;
-  gateway.remove(
-      relay, call_id, options.relay_deadline,
-      [this, call_id, reply, alive = std::weak_ptr(life)](const Result<media::CallState>& state) {
-        if (alive.expired()) return;
-        auto& entry = calls.at(call_id);
-        auto value = call_report(*entry.record, state ? &*state : nullptr);
-        log(LogLevel::info, call_id,
-            "deleted" + (state ? std::string() : ", relay: " + state.error().message()));
-        ++counts.deleted;
-        entry.record.reset();
-        if (reply) reply(std::move(value));
-        finished(call_id);
-      });
+void CallManager::Impl::end_call(Job job) {
+  const std::string call_id = job.request.call_id;
+  const RelayRef relay = book.find(call_id)->relay;
+  const Duration time = std::max<Duration>(relay_time(job), std::chrono::milliseconds(1));
+  gateway.remove(relay, call_id, time,
+                 guarded([this, job = std::move(job)](const Result<media::CallState>& state) {
+                   const std::string& id = job.request.call_id;
+                   const CallRecord* record = book.find(id);
+                   if (record == nullptr) return conclude(id, job.reply, not_found(job.request));
+                   auto value = call_report(*record, state ? &*state : nullptr);
+                   log(LogLevel::info, id,
+                       "deleted" + (state ? std::string() : ", relay: " + state.error().message()));
+                   ++counts.deleted;
+                   if (!state && state.error().code != make_error_code(EngineErrc::unknown_call)) {
+                     leave_behind(record->relay, id);
+                   }
+                   book.drop(id, kUnhurried);
+                   conclude(id, job.reply, std::move(value));
+                 }));
 }
 
 void CallManager::on_relay_ended(const RelayRef& relay, const CallEnded& ended) {
   auto& impl = *impl_;
-  const auto found = impl.calls.find(ended.state.key);
-  if (found == impl.calls.end() || !found->second.record ||
-      found->second.record->relay.id != relay.id)
-    return;
-  if (ended.state.revision < found->second.record->spec.revision)
-    return;  // it has been set up anew since
-  ++impl.counts.timed_out;
-  impl.log(LogLevel::info, ended.state.key,
-           "ended by relay: " + std::string(media::to_string(ended.reason)));
-  // A request in work finishes first; it finds the relay without the call and says so.
-  if (found->second.busy) {
-    found->second.delete_at = Instant{};
+  const std::string& call_id = ended.state.key;
+  const bool by_controller = ended.reason == media::EndReason::deleted;
+  const CallRecord* record = impl.book.find(call_id);
+  if (record == nullptr) {
+    // The controller that had it may be gone.
+    if (!by_controller) impl.book.drop_ended(call_id, relay, ended.state.revision, kUnhurried);
     return;
   }
-  found->second.record.reset();
-  impl.run(ended.state.key);
+  if (record->relay.id != relay.id || ended.state.revision < record->spec.revision) return;
+  auto& entry = impl.calls[call_id];
+  if (by_controller) {
+    // Another controller's delete; ours finds the call busy, and so does what may follow it.
+    if (entry.busy) return;
+    impl.book.forget(call_id);
+    return impl.run(call_id);
+  }
+  ++impl.counts.timed_out;
+  impl.log(LogLevel::info, call_id,
+           "ended by relay: " + std::string(media::to_string(ended.reason)));
+  // A request in work finishes first; it finds the relay without the call and says so.
+  if (entry.busy) {
+    entry.delete_at = Instant{};
+    return;
+  }
+  impl.book.drop(call_id, kUnhurried);
+  impl.run(call_id);
+}
+
+// A call whose relay is gone for long: over, unless another controller has moved it.
+void CallManager::Impl::check_lost(const std::string& call_id) {
+  calls.at(call_id).busy = true;
+  book.refresh(call_id, kUnhurried, guarded([this, call_id](bool) {
+                 const CallRecord* record = book.find(call_id);
+                 auto& entry = calls.at(call_id);
+                 if (record != nullptr && !selector.alive(record->relay)) {
+                   ++counts.timed_out;
+                   log(LogLevel::warn, call_id,
+                       "forgotten: its relay is gone for longer than the media time-out");
+                   book.drop(call_id, kUnhurried);
+                 }
+                 entry.relay_gone_since.reset();
+                 finished(call_id);
+               }));
+}
+
+// Has the relay end the call as soon as it answers.
+void CallManager::Impl::leave_behind(const RelayRef& relay, const std::string& call_id) {
+  if (leftovers.size() >= kMaxLeftovers) leftovers.pop_front();
+  leftovers.push_back({relay, call_id, {}});
+}
+
+void CallManager::Impl::clear_leftovers(Instant now) {
+  const std::size_t count = std::min(leftovers.size(), kLeftoversAtOnce);
+  for (std::size_t i = 0; i < count; ++i) {
+    Leftover next = std::move(leftovers.front());
+    leftovers.pop_front();
+    if (!next.since) next.since = now;
+    // Its own time-outs have ended the call by now, or it is another process.
+    if (now - *next.since > std::max(options.media_timeout, options.setup_timeout)) continue;
+    const CallRecord* again = book.find(next.call_id);
+    if (again != nullptr && again->relay.id == next.relay.id) continue;  // the Call-ID is in use
+    if (!selector.alive(next.relay)) {
+      leftovers.push_back(std::move(next));
+      continue;
+    }
+    const RelayRef relay = next.relay;
+    const std::string call_id = next.call_id;
+    gateway.remove(relay, call_id, kUnhurried,
+                   guarded([this, next = std::move(next)](const Result<media::CallState>& state) {
+                     const bool done =
+                         state || state.error().code == make_error_code(EngineErrc::unknown_call);
+                     if (!done && leftovers.size() < kMaxLeftovers) leftovers.push_back(next);
+                   }));
+  }
 }
 
 void CallManager::tick(Instant now) {
   auto& impl = *impl_;
   std::vector<std::string> due, lost;
+  const auto limit = std::max(impl.options.media_timeout, Duration(std::chrono::seconds(1)));
   for (auto& [call_id, entry] : impl.calls) {
-    if (entry.busy || !entry.record) continue;
+    const CallRecord* record = impl.book.find(call_id);
+    if (entry.busy || record == nullptr) continue;
     if (entry.delete_at && *entry.delete_at <= now) {
       due.push_back(call_id);
       continue;
     }
-    if (impl.selector.alive(entry.record->relay)) {
+    if (impl.selector.alive(record->relay)) {
       entry.relay_gone_since.reset();
     } else if (!entry.relay_gone_since) {
       entry.relay_gone_since = now;
     }
-    const auto limit = std::max(impl.options.media_timeout, Duration(std::chrono::seconds(1)));
     if (entry.relay_gone_since && now - *entry.relay_gone_since > limit) lost.push_back(call_id);
   }
   for (const auto& call_id : due) {
     impl.calls.at(call_id).busy = true;
-    impl.end_call(call_id, {});
+    Impl::Job job;
+    job.request.command = Command::delete_call;
+    job.request.call_id = call_id;
+    job.now = now;
+    impl.end_call(std::move(job));
   }
-  for (const auto& call_id : lost) {
-    ++impl.counts.timed_out;
-    impl.log(LogLevel::warn, call_id,
-             "forgotten: its relay is gone for longer than the media time-out");
-    impl.calls.at(call_id).record.reset();
-    impl.run(call_id);
-  }
+  for (const auto& call_id : lost) impl.check_lost(call_id);
+  impl.book.flush(kUnhurried);
+  impl.clear_leftovers(now);
 }
 
 ng::Value CallManager::Impl::list(const ng::Request& request) const {
   const auto limit = std::min<std::size_t>(request.limit.value_or(kDefaultListed), kMaxListed);
   auto ids = ng::Value::list();
   std::size_t count = 0;
-  for (const auto& [call_id, entry] : calls) {
-    if (count == limit) break;
-    if (!entry.record) continue;
-    ids.add(call_id);
+  book.for_each([&](const CallRecord& record) {
+    if (count == limit) return false;
+    ids.add(record.call_id);
     ++count;
-  }
+    return true;
+  });
   return ng::ok().set("calls", std::move(ids));
 }
 
@@ -468,7 +345,7 @@ ng::Value CallManager::Impl::statistics(Instant now) const {
   const auto uptime =
       std::chrono::duration_cast<std::chrono::seconds>(now - started.value_or(now)).count();
   auto current = ng::Value::dictionary(
-      {{"sessionsown", calls.size()}, {"sessionsforeign", 0}, {"sessionstotal", calls.size()}});
+      {{"sessionsown", book.size()}, {"sessionsforeign", 0}, {"sessionstotal", book.size()}});
   auto total =
       ng::Value::dictionary({{"uptime", uptime},
                              {"managedsessions", counts.created},
@@ -494,16 +371,18 @@ ng::Value CallManager::Impl::statistics(Instant now) const {
 
 CallManagerCounts CallManager::counts() const {
   auto counts = impl_->counts;
-  counts.calls = impl_->calls.size();
+  counts.calls = impl_->book.size();
+  counts.unsaved = impl_->book.unsaved();
   return counts;
 }
 
 std::vector<std::string> CallManager::call_ids(std::size_t limit) const {
   std::vector<std::string> ids;
-  for (const auto& [call_id, entry] : impl_->calls) {
-    if (ids.size() >= limit) break;
-    if (entry.record) ids.push_back(call_id);
-  }
+  impl_->book.for_each([&](const CallRecord& record) {
+    if (ids.size() >= limit) return false;
+    ids.push_back(record.call_id);
+    return true;
+  });
   return ids;
 }
 
@@ -511,7 +390,7 @@ void CallManager::describe(const std::string& call_id, Instant now, Reply reply)
   ng::Request request;
   request.command = Command::query;
   request.call_id = call_id;
-  take(request, now, WallTime{}, std::move(reply));
+  take(request, now, WallTime{}, std::move(reply), true);
 }
 
 }  // namespace rtpool::control

@@ -1,13 +1,13 @@
 // The pool, as the call manager asks for relays. Local: answers come from the client's cached view.
 #pragma once
 
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "control/calls/call_manager.h"
 #include "pool/client.h"
+#include "pool/errc.h"
 
 namespace rtpool::control {
 
@@ -16,11 +16,14 @@ class PoolSelector final : public RelaySelector {
   // The client outlives the selector.
   explicit PoolSelector(pool::PoolUserClient& client) : client_(client) {}
 
-  std::optional<RelayRef> select(std::span<const std::string> exclude) override {
+  Result<RelayRef> select(std::span<const std::string> exclude) override {
     std::vector<pool::PoolElementId> ids;
     for (const auto& name : exclude) ids.push_back(pool::element_id(name));
     const auto selected = client_.select(ids);
-    if (!selected) return std::nullopt;
+    if (!selected) {
+      const bool full = selected.error().code == make_error_code(pool::Errc::all_full);
+      return Error(full ? RelayErrc::all_full : RelayErrc::none_left);
+    }
     return RelayRef{selected->name, selected->endpoint, selected->epoch};
   }
 

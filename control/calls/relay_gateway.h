@@ -28,6 +28,8 @@ enum class RelayErrc {
   deadline,         // no answer in time
   stale_epoch,      // the relay has registered anew since
   protocol,         // the answer makes no sense
+  none_left,        // the pool has no relay that could be asked
+  all_full,         // ... because each is at its limit
 };
 ErrorCode make_error_code(RelayErrc errc);
 
@@ -43,7 +45,8 @@ class RelayGateway {
                      Done done) = 0;
   virtual void remove(const RelayRef& relay, const std::string& key, Duration deadline,
                       Done done) = 0;
-  // Calls that ended by themselves on any relay used so far; also calls of other controllers.
+  // Calls that ended on any relay used so far: by themselves, or removed (EndReason::deleted, with
+  // key and revision alone); also calls of other controllers.
   virtual void set_on_ended(Ended handler) = 0;
 };
 

@@ -215,7 +215,11 @@ class Service : public relay::v1::Relay::CallbackService {
                                    relay::v1::CallState* reply) override {
     auto* reactor = context->DefaultReactor();
     if (!allows(*context, "Remove", {PeerRole::controller}, reactor)) return reactor;
-    engine_.remove(request->key(), answer_with(reactor, reply));
+    auto answer = answer_with(reactor, reply);
+    engine_.remove(request->key(), [this, answer](const Result<media::CallState>& state) {
+      if (state) publish_removed(*state);
+      answer(state);
+    });
     return reactor;
   }
 
@@ -249,6 +253,16 @@ class Service : public relay::v1::Relay::CallbackService {
     if (!status.ok()) reactor->Finish(status);
     return status.ok();
   }
+
+  // Other controllers may hold the call's record too; its key and revision are all they need.
+  void publish_removed(const media::CallState& state) {
+    relay::v1::CallEnded event;
+    event.set_reason(relay::v1::DELETED);
+    event.mutable_state()->set_key(state.key);
+    event.mutable_state()->set_revision(state.revision);
+    watchers_.publish(event);
+  }
+
   static Engine::StateCallback answer_with(grpc::ServerUnaryReactor* reactor,
                                            relay::v1::CallState* reply) {
     return [reactor, reply](Result<media::CallState> state) {

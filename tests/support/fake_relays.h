@@ -40,15 +40,16 @@ class FakeRelays final : public control::RelayGateway, public control::RelaySele
 
   std::map<std::string, Relay> relays;  // those in the pool
   std::vector<std::string> reported;
+  bool pool_full = false;  // what is said when there is none left
   bool hold_answers = false;  // keep answers back until release()
   Ended ended;
 
   // RelaySelector: the first by id that is not excluded.
-  std::optional<control::RelayRef> select(std::span<const std::string> exclude) override {
+  Result<control::RelayRef> select(std::span<const std::string> exclude) override {
     for (const auto& [id, relay] : relays) {
       if (std::find(exclude.begin(), exclude.end(), id) == exclude.end()) return relay.ref;
     }
-    return std::nullopt;
+    return Error(pool_full ? control::RelayErrc::all_full : control::RelayErrc::none_left);
   }
   void report_unreachable(const control::RelayRef& relay) override { reported.push_back(relay.id); }
   [[nodiscard]] bool alive(const control::RelayRef& relay) const override {

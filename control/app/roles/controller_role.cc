@@ -21,9 +21,11 @@
 #include "control/app/system_time.h"
 #include "control/calls/call_manager.h"
 #include "control/calls/pool_selector.h"
+#include "control/calls/record_call_store.h"
 #include "control/calls/relay_client.h"
 #include "control/ng/server.h"
 #include "pool/client.h"
+#include "pool/record_client.h"
 #include "relay/base/assert.h"
 
 namespace rtpool::control {
@@ -32,6 +34,8 @@ namespace {
 constexpr auto kPatience =
     std::chrono::milliseconds(800);  // of an HTTP request for the control thread
 constexpr auto kTick = std::chrono::seconds(1);
+// No call is longer than its relay allows; its record may be needed until that is known everywhere.
+constexpr auto kRecordsOutliveCalls = std::chrono::hours(1);
 
 void fill_with_secret(std::span<std::byte> out) {
   const int filled =
@@ -71,6 +75,7 @@ struct ControllerRole::Impl {
   LatencyHistogram offer_times, answer_times, other_times;
   std::unique_ptr<pool::PoolUserClient> user;
   std::unique_ptr<PoolSelector> selector;
+  std::unique_ptr<pool::RecordClient> records;
 
   boost::asio::io_context io{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work =
@@ -78,12 +83,15 @@ struct ControllerRole::Impl {
   std::thread thread;
   // Of the control thread, once it runs.
   std::unique_ptr<RelayClient> relays;
+  std::unique_ptr<RecordCallStore> store;
   std::unique_ptr<CallManager> manager;
   std::unique_ptr<ng::Server> server;
   boost::asio::steady_timer timer{io};
   std::atomic<bool> stopped{false};
+  std::atomic<bool> store_reached{true};
 
   Result<void> join_pool();
+  Result<void> start_records();
   Result<void> start_ng();
   void start_manager();
   void handle(ng::Request request, ng::Responder responder);
@@ -119,6 +127,34 @@ Result<void> ControllerRole::Impl::join_pool() {
   return {};
 }
 
+// CallRecords are with the registrars, where every other controller of the pool finds them.
+Result<void> ControllerRole::Impl::start_records() {
+  pool::RecordClient::Options o;
+  o.registrars = options.registrars;
+  o.pool = options.pool;
+  if (options.max_call_duration > Duration::zero()) {
+    o.lifetime = options.max_call_duration + kRecordsOutliveCalls;
+  } else {
+    o.lifetime = {};
+  }
+  o.log = pool_log("controller");
+  auto started = pool::RecordClient::start(std::move(o));
+  if (!started) return Error(AppErrc::start_failed, "controller: " + started.error().message());
+  records = std::move(*started);
+  store = std::make_unique<RecordCallStore>(io, *records, monotonic_now);
+  store->set_on_reach([this](bool reached, const std::string& why) {
+    store_reached = reached;
+    if (reached) {
+      log(Severity::info, "the store answers again");
+    } else {
+      log(Severity::warning,
+          "the store does not answer: calls go on at the controllers that know them",
+          {{"reason", why}});
+    }
+  });
+  return {};
+}
+
 void ControllerRole::Impl::start_manager() {
   relays = std::make_unique<RelayClient>(io, monotonic_now, options.tls);
   CallManagerOptions o;
@@ -127,9 +163,10 @@ void ControllerRole::Impl::start_manager() {
   o.media_timeout = options.media_timeout;
   o.max_duration = options.max_call_duration;
   o.max_calls = options.max_calls;
+  o.clock = monotonic_now;
   o.secret_bytes = fill_with_secret;
   o.log = log_call;
-  manager = std::make_unique<CallManager>(std::move(o), *selector, *relays);
+  manager = std::make_unique<CallManager>(std::move(o), *selector, *relays, store.get());
   relays->set_on_ended([this](const RelayRef& relay, const CallEnded& ended) {
     manager->on_relay_ended(relay, ended);
   });
@@ -209,6 +246,7 @@ Result<std::unique_ptr<ControllerRole>> ControllerRole::start(const ControllerOp
   Impl& impl = *role->impl_;
   impl.options = options;
   if (auto joined = impl.join_pool(); !joined) return joined.error();
+  if (auto started = impl.start_records(); !started) return started.error();
   impl.start_manager();
   if (auto started = impl.start_ng(); !started) return started.error();
   impl.tick();
@@ -252,7 +290,10 @@ void ControllerRole::write_status(nlohmann::json& status) const {
   const auto counts = impl_->manager_counts();
   status["calls"] = {
       {"current", counts.calls}, {"created", counts.created}, {"limit", impl_->options.max_calls}};
-  status["controller"] = {{"ng", impl_->options.ng.to_string()}, {"pool", impl_->options.pool}};
+  status["controller"] = {{"ng", impl_->options.ng.to_string()},
+                          {"pool", impl_->options.pool},
+                          {"store_reached", impl_->store_reached.load()},
+                          {"unsaved_calls", counts.unsaved}};
 }
 
 std::optional<nlohmann::json> ControllerRole::calls() {
@@ -291,6 +332,7 @@ void ControllerRole::stop() {
       impl->relays->stop();
       impl->manager.reset();
       impl->relays.reset();
+      impl->records->stop();
       impl->work.reset();
       impl->io.stop();
     });

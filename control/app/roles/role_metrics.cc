@@ -99,6 +99,16 @@ void write_metrics(MetricPage& page, const CallManagerCounts& counts, std::uint3
                number(counts.relay_failovers));
   page.counter("rtpool_calls_moved_total", "Calls that a re-INVITE put on another relay.",
                number(counts.moved));
+  page.counter("rtpool_calls_adopted_total",
+               "Calls of another controller that were gone on with here.", number(counts.adopted));
+  page.counter("rtpool_calls_overtaken_total",
+               "Changes done again because another controller was first.",
+               number(counts.overtaken));
+  page.counter("rtpool_call_store_failures_total",
+               "Requests that had to do without the store of CallRecords.",
+               number(counts.store_failures));
+  page.gauge("rtpool_calls_unsaved", "Calls that the store has not got yet.",
+             number(counts.unsaved));
   page.counter("rtpool_offers_refused_total", "Offers refused.", number(counts.refused_no_relay),
                {{"reason", "no_relay"}});
   page.counter("rtpool_offers_refused_total", "", number(counts.refused_full),

@@ -95,13 +95,17 @@ TEST_F(CallManagerTest,
   const auto full = offer();
   EXPECT_EQ(result(full), "error");
   EXPECT_EQ(full.find_text("error-reason"), "Ran out of ports");
-
-  relays.relays.clear();
   auto supported = request(ng::Command::offer, "alice", "", sdp("203.0.113.1", 4000));
   supported.supports = {"load limit"};
   EXPECT_EQ(result(handle(supported)), "load limit");
-  const auto empty = offer();
-  EXPECT_EQ(empty.find_text("error-reason"), "Parallel session limit reached");
+
+  relays.relays.clear();
+  relays.pool_full = true;  // as its reports say
+  EXPECT_EQ(result(handle(supported)), "load limit");
+  relays.pool_full = false;
+  const auto empty = handle(supported);
+  EXPECT_EQ(empty.find_text("error-reason"), "Parallel session limit reached")
+      << "no live relay is not a full pool";
   EXPECT_EQ(manager.counts().calls, 0U);
 }
 

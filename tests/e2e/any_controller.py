@@ -6,7 +6,9 @@ Three controllers, two relays, one registrar with the store that all share.
      statistics are right although its controller saw nothing of the call before.
   2. Many calls whose every request goes to a random controller: none fails, statistics name both sides.
   3. A controller is killed between offer and answer: the others go on.
-  4. Nothing is left: no call at any controller, no port at any relay, no record in the store.
+  4. A relay is killed under a call: the next re-INVITE, at another controller, moves it to a live relay with new
+     ports, and what is known of the other side is kept.
+  5. Nothing is left: no call at any controller, no port at any relay, no record in the store.
 """
 
 import argparse
@@ -92,6 +94,24 @@ def controller_dies(fleet, clients):
     print("a call whose controller was killed is answered and deleted at the others")
 
 
+def relay_dies(fleet, clients):
+    a, b = phone(), phone()
+    source = {"received_from": ["IP4", "127.0.0.1"]}
+    offered = clients[1].offer("moved", "alice", sdp(a.getsockname()[1]), **source)
+    clients[1].answer("moved", "alice", "bob", sdp(b.getsockname()[1]), **source)
+    dead = fleet.relay_of(offered["sdp"])
+    fleet.kill(fleet.relays.pop(dead))
+    began = time.monotonic()
+    again = clients[2].offer("moved", "alice", sdp(a.getsockname()[1]), to_tag="bob", **source)
+    took = time.monotonic() - began
+    assert fleet.relay_of(again["sdp"]) != dead
+    answered = clients[1].answer("moved", "alice", "bob", sdp(b.getsockname()[1]), **source)
+    talk(a, sdp_endpoint(answered["sdp"]), b, sdp_endpoint(again["sdp"]), 0)
+    report = clients[1].delete("moved", "alice", to_tag="bob")
+    assert report["totals"]["RTP"]["packets"] == 2 * PACKETS, report["totals"]
+    print(f"a re-INVITE moved the call from the dead relay in {took * 1000:.1f} ms; media pass again")
+
+
 def nothing_left(fleet):
     deadline = time.monotonic() + 5
 
@@ -103,7 +123,7 @@ def nothing_left(fleet):
     for index, controller in enumerate(fleet.controllers[1:], 2):
         waits_for_zero(f"calls at controller {index}", lambda c=controller: c.metric("rtpool_calls"))
         waits_for_zero(f"unsaved calls at controller {index}", lambda c=controller: c.metric("rtpool_calls_unsaved"))
-    for name, relay in fleet.relays.items():
+    for name, relay in fleet.relays.items():  # those that live
         waits_for_zero(f"ports of {name}", lambda r=relay: r.metrics()['rtpool_ports{state="leased"}'])
     waits_for_zero("records", lambda: fleet.registrars[0].metric("rtpool_registrar_records"))
     print("nothing is left: no call, no port, no record")
@@ -125,6 +145,7 @@ def main():
         one_call(clients)
         many_calls(fleet, options.seconds, options.rate)
         controller_dies(fleet, clients)
+        relay_dies(fleet, clients)
         nothing_left(fleet)
         for client in clients:
             client.close()

@@ -23,48 +23,6 @@ constexpr auto kWatchRetry = std::chrono::milliseconds(200);
 // A relay that is gone for so many tries is given up until it is asked for something again.
 constexpr int kMaxWatchRetries = 150;
 
-<<<<<<< HEAD
-=======
-class RelayCategory final : public boost::system::error_category {
- public:
-  [[nodiscard]] const char* name() const noexcept override { return "relay"; }
-  [[nodiscard]] std::string message(int value) const override {
-    switch (static_cast<RelayErrc>(value)) {
-      case RelayErrc::unreachable:
-        return "relay unreachable";
-      case RelayErrc::deadline:
-        return "relay did not answer in time";
-      case RelayErrc::stale_epoch:
-        return "relay has registered anew";
-      case RelayErrc::protocol:
-        return "relay's answer makes no sense";
-      case RelayErrc::none_left:
-        return "no live relay";
-      case RelayErrc::all_full:
-        return "all relays are full";
-    }
-    return "unknown error";
-  }
-};
-
-Error from_status(const grpc::Status& status) {
-  int engine_code = 0;
-  const std::string& details = status.error_details();
-  const auto [end, error] =
-      std::from_chars(details.data(), details.data() + details.size(), engine_code);
-  if (error == std::errc{} && end == details.data() + details.size() &&
-      engine_code >= static_cast<int>(EngineErrc::unknown_call) &&
-      engine_code <= static_cast<int>(EngineErrc::shutting_down)) {
-    return {static_cast<EngineErrc>(engine_code), status.error_message()};
-  }
-  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return {RelayErrc::deadline};
-  if (status.error_code() == grpc::StatusCode::FAILED_PRECONDITION) {
-    return {RelayErrc::stale_epoch, status.error_message()};
-  }
-  return {RelayErrc::unreachable, status.error_message()};
-}
-
->>>>>>> 1533ad1 (Let any controller serve any call)
 }  // namespace
 
 struct RelayClient::Impl : std::enable_shared_from_this<RelayClient::Impl> {

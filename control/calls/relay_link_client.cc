@@ -21,6 +21,10 @@ class RelayCategory final : public boost::system::error_category {
         return "relay has registered anew";
       case RelayErrc::protocol:
         return "relay's answer makes no sense";
+      case RelayErrc::none_left:
+        return "no live relay";
+      case RelayErrc::all_full:
+        return "all relays are full";
     }
     return "unknown error";
   }

@@ -132,6 +132,7 @@ Result<void> ControllerRole::Impl::start_records() {
   pool::RecordClient::Options o;
   o.registrars = options.registrars;
   o.pool = options.pool;
+  o.tls = options.tls;
   if (options.max_call_duration > Duration::zero()) {
     o.lifetime = options.max_call_duration + kRecordsOutliveCalls;
   } else {

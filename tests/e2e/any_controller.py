@@ -86,9 +86,9 @@ def many_calls(fleet, seconds, rate):
 
 
 def controller_dies(fleet, clients):
-    clients[0].offer("orphan", "alice", sdp(20000))
+    clients[0].offer("orphan", "alice", sdp(40000))
     fleet.kill(fleet.controllers[0])
-    clients[1].answer("orphan", "alice", "bob", sdp(20002))
+    clients[1].answer("orphan", "alice", "bob", sdp(40002))
     report = clients[2].delete("orphan", "alice", to_tag="bob")
     assert set(report["tags"]) == {"alice", "bob"}
     print("a call whose controller was killed is answered and deleted at the others")
@@ -100,11 +100,12 @@ def relay_dies(fleet, clients):
     offered = clients[1].offer("moved", "alice", sdp(a.getsockname()[1]), **source)
     clients[1].answer("moved", "alice", "bob", sdp(b.getsockname()[1]), **source)
     dead = fleet.relay_of(offered["sdp"])
-    fleet.kill(fleet.relays.pop(dead))
+    fleet.kill(fleet.relays[dead])
     began = time.monotonic()
     again = clients[2].offer("moved", "alice", sdp(a.getsockname()[1]), to_tag="bob", **source)
     took = time.monotonic() - began
     assert fleet.relay_of(again["sdp"]) != dead
+    fleet.forget_relay(dead)
     answered = clients[1].answer("moved", "alice", "bob", sdp(b.getsockname()[1]), **source)
     talk(a, sdp_endpoint(answered["sdp"]), b, sdp_endpoint(again["sdp"]), 0)
     report = clients[1].delete("moved", "alice", to_tag="bob")

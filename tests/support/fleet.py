@@ -12,12 +12,13 @@ What is still running at the end is ended by SIGTERM and must exit with 0; proce
 """
 
 import contextlib
+import os
 import re
 import signal
 import socket
 import time
 
-from support.rtpool_process import RtpoolRole, free_port, free_port_range
+from support.rtpool_process import RtpoolRole, free_port
 
 
 class Fleet(contextlib.ExitStack):
@@ -67,13 +68,29 @@ class Fleet(contextlib.ExitStack):
         return ",".join(self.registrar_addresses)
 
     def add_relay(self, name, *options):
-        ports = free_port_range(self.PORTS_PER_RELAY)
-        self._port_ranges[name] = tuple(map(int, ports.split("-")))
+        low = self._free_slot()
+        self._port_ranges[name] = (low, low + self.PORTS_PER_RELAY - 1)
+        ports = f"{low}-{low + self.PORTS_PER_RELAY - 1}"
         relay = self._start("relay", "--id", name, "--pool", self.pool, "--registrar", self.registrar_list,
                             "--listen", f"127.0.0.1:{free_port()}", "--media-address", "127.0.0.1",
                             "--media-ports", ports, "--port-rest", "1s", "--shards", "1", *options)
         self.relays[name] = relay
         return relay
+
+    def _free_slot(self):
+        """The first port of a range that none of the relays has; another test on this machine begins elsewhere."""
+        slots = (32000 - 10000) // self.PORTS_PER_RELAY
+        taken = {low for low, _ in self._port_ranges.values()}
+        for turn in range(slots):
+            low = 10000 + (os.getpid() * 5 + turn) % slots * self.PORTS_PER_RELAY
+            if low not in taken:
+                return low
+        raise AssertionError(f"more than {slots} relays at once")
+
+    def forget_relay(self, name):
+        """Of one that is dead: its ports may go to another."""
+        del self._port_ranges[name]
+        return self.relays.pop(name)
 
     def add_controller(self, *options):
         ng = ("127.0.0.1", free_port(socket.SOCK_DGRAM))

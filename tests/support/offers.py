@@ -126,7 +126,7 @@ class OfferLoad:
         if command == "delete":
             message["delete-delay"] = 0
         else:
-            message["sdp"] = sdp(20000 if command == "offer" else 20002)
+            message["sdp"] = sdp(40000 if command == "offer" else 40002)
             message["supports"] = ["load limit"]
         where = self.place(call, command)
         self._waiting[cookie.encode()] = (command, call, time.monotonic(), where)

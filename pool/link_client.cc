@@ -21,8 +21,7 @@ void set_deadline(grpc::ClientContext& context, std::chrono::milliseconds timeou
 
 }  // namespace
 
-std::unique_ptr<v1::Registrar::Stub> connect_registrar(
-    const std::string& registrar, const std::shared_ptr<const TlsContext>& tls) {
+grpc::ChannelArguments quick_to_return() {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
@@ -30,6 +29,12 @@ std::unique_ptr<v1::Registrar::Stub> connect_registrar(
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1'000);
+  return arguments;
+}
+
+std::unique_ptr<v1::Registrar::Stub> connect_registrar(
+    const std::string& registrar, const std::shared_ptr<const TlsContext>& tls) {
+  grpc::ChannelArguments arguments = quick_to_return();
   arguments.SetMaxReceiveMessageSize(kMaxSnapshot);
   return v1::Registrar::NewStub(grpc::CreateCustomChannel(
       registrar, channel_credentials(tls, PeerRole::registrar), arguments));

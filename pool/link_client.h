@@ -19,7 +19,9 @@
 namespace rtpool::pool {
 
 // Each link has a connection of its own: what fails, fails alone. gRPC's own waits of 1 to 120 s
-// between connection attempts would make a return to the pool slow.
+// between connection attempts would make a return slow.
+grpc::ChannelArguments quick_to_return();
+
 // Without `tls` in plaintext.
 std::unique_ptr<v1::Registrar::Stub> connect_registrar(
     const std::string& registrar, const std::shared_ptr<const TlsContext>& tls);

@@ -110,7 +110,7 @@ Result<std::shared_ptr<TlsContext>> TlsContext::open(Options options) {
   context->provider_ = std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
       context->published_->identity_path(), context->published_->identity_path(),
       context->published_->authority_path(), kProviderRefreshSeconds);
-  context->warn_of_expiry(**material);
+  context->warn_of(**material);
   context->thread_ = std::thread([raw = context.get()] { raw->watch(); });
   return context;
 }
@@ -179,7 +179,7 @@ Result<void> TlsContext::reload() {
   }
   log(LogLevel::info, "TLS: read again, " + (*material)->identity.describe() + " is valid until " +
                           format_utc((*material)->certificate_expiry));
-  warn_of_expiry(**material);
+  warn_of(**material);
   return {};
 }
 
@@ -199,19 +199,22 @@ void TlsContext::watch() {
     seen = std::move(now);
     if (std::chrono::steady_clock::now() - warned >= kWarnEvery) {
       warned = std::chrono::steady_clock::now();
-      warn_of_expiry(*current());
+      warn_of(*current());
     }
     lock.lock();
   }
 }
 
-void TlsContext::warn_of_expiry(const TlsMaterial& material) const {
+void TlsContext::warn_of(const TlsMaterial& material) const {
   const auto warn = [this](const std::string& what, std::int64_t expiry) {
     const std::int64_t left = expiry - unix_now();
     if (left > kWarnSeconds) return;
     log(LogLevel::warning,
         "TLS: " + what + (left < 0 ? " has expired on " : " expires on ") + format_utc(expiry));
   };
+  struct stat key {};
+  if (::stat(options_.files.key.c_str(), &key) == 0 && (key.st_mode & S_IRWXO) != 0)
+    log(LogLevel::warning, "TLS: " + options_.files.key + " is open to every account of this host");
   warn("the certificate in " + options_.files.certificate, material.certificate_expiry);
   warn("a certificate in " + options_.files.authority, material.authority_expiry);
 }

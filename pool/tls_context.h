@@ -65,7 +65,7 @@ class TlsContext {
   explicit TlsContext(Options options);
   Result<void> publish(std::shared_ptr<const TlsMaterial> material);
   void watch();
-  void warn_of_expiry(const TlsMaterial& material) const;
+  void warn_of(const TlsMaterial& material) const;
   void log(LogLevel level, const std::string& text) const;
 
   Options options_;

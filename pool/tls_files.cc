@@ -156,6 +156,11 @@ PeerIdentity identity_of(X509* certificate) {
   return {name_of(X509_get_subject_name(certificate)), uris};
 }
 
+bool fits_both_ends(X509* certificate) {
+  return X509_check_purpose(certificate, X509_PURPOSE_SSL_CLIENT, 0) == 1 &&
+         X509_check_purpose(certificate, X509_PURPOSE_SSL_SERVER, 0) == 1;
+}
+
 std::string host_of(const std::string& target) {
   if (!target.empty() && target.front() == '[') return target.substr(1, target.find(']') - 1);
   const auto colon = target.find(':');

@@ -46,6 +46,10 @@ Result<void> check_tls_files(const TlsFiles& files);
 // Who a certificate says its holder is. `certificate` may be null: nobody.
 PeerIdentity identity_of(X509* certificate);
 
+// Whether it may be used on both ends of a connection (RFC 5280, 4.2.1.12): serverAuth and
+// clientAuth, or no extended key usage at all.
+bool fits_both_ends(X509* certificate);
+
 // Whether a certificate's subject alternative names hold the host of HOST:PORT, as a DNS name or an
 // address (RFC 6125, 6.4; a wildcard stands for one whole label).
 bool names_target(X509* certificate, const std::string& target);

@@ -41,7 +41,8 @@ std::unique_ptr<relay::v1::Relay::Stub> connect_relay(
     const std::string& address, const std::shared_ptr<const pool::TlsContext>& tls) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
+  // The limit of one attempt, in fact; a TLS handshake takes two round trips more.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, tls ? 300 : 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 500);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);

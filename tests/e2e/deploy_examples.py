@@ -8,8 +8,10 @@ import glob
 import os
 import re
 import socket
+import ssl
 import subprocess
 import sys
+import tempfile
 import time
 import tomllib
 
@@ -25,6 +27,20 @@ SDP = ("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\
 
 def example(role):
     return os.path.join(DEPLOY, "systemd", f"{role}.toml")
+
+
+def certificate(folder, role):
+    """Makes what the comment in the role's example says and gives the options for it."""
+    with open(example(role), encoding="utf-8") as file:
+        text = file.read()
+    wanted = re.search(r"make-certificates with (\S+=\S+);", text).group(1)
+    subprocess.run([os.path.join(DEPLOY, "tls", "make-certificates"), folder, wanted], check=True, timeout=30,
+                   stdout=subprocess.DEVNULL)
+    options = []
+    for key, path in re.findall(r'^(tls-\w+) = "/etc/rtpool/tls/(\S+)"$', text, re.MULTILINE):
+        options += [f"--{key}", os.path.join(folder, path)]
+    assert len(options) == 6, text
+    return options
 
 
 def take_a_call(ng, ports):
@@ -47,11 +63,14 @@ def roles_apart_find_each_other(binary):
     registrar, relay = (f"127.0.0.1:{free_port()}" for _ in range(2))
     ng = ("127.0.0.1", free_port(socket.SOCK_DGRAM))
     ports = free_port_range()
-    with RtpoolRole(binary, "registrar", "--config", example("registrar"), "--listen", registrar), \
+    with tempfile.TemporaryDirectory() as tls, \
+            RtpoolRole(binary, "registrar", "--config", example("registrar"), "--listen", registrar,
+                       *certificate(tls, "registrar")), \
             RtpoolRole(binary, "relay", "--config", example("relay"), "--listen", relay, "--registrar", registrar,
-                       "--media-address", "127.0.0.1", "--media-ports", ports) as media, \
+                       "--media-address", "127.0.0.1", "--media-ports", ports, *certificate(tls, "relay")) as media, \
             RtpoolRole(binary, "controller", "--config", example("controller"), "--registrar", registrar,
-                       "--ng", f"{ng[0]}:{ng[1]}") as controller:
+                       "--ng", f"{ng[0]}:{ng[1]}", *certificate(tls, "controller")) as controller:
+        media.tls = controller.tls = ssl.create_default_context(cafile=os.path.join(tls, "authority.pem"))
         media.wait_ready()
         controller.wait_ready()
         take_a_call(ng, tuple(map(int, ports.split("-"))))

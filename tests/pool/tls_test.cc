@@ -346,6 +346,28 @@ TEST(Tls, ACertificateThatExpiresSoonIsWarnedOf) {
   EXPECT_THAT(early.text(), Not(HasSubstr("later.pem expires")));
 }
 
+TEST(Tls, AKeyThatEverybodyCanReadIsWarnedOf) {
+  Authority authority;
+  const TlsFiles files = authority.issue("relay");
+  for (const auto& [mode, warned] : {std::pair{0600, false}, {0640, false}, {0644, true}}) {
+    std::filesystem::permissions(files.key, std::filesystem::perms(mode));
+    Lines lines;
+    open(files, lines.log());
+    EXPECT_EQ(lines.text().find("is open to every account") != std::string::npos, warned) << mode;
+  }
+}
+
+TEST(Tls, ACertificateForOneEndOnlyIsKnown) {
+  Authority authority;
+  const auto fits = [&authority](const std::string& usage) {
+    const auto loaded = load_tls_files(authority.issue("one", {.name = "one", .usage = usage}));
+    return loaded && fits_both_ends((*loaded)->certificate.get());
+  };
+  EXPECT_TRUE(fits("serverAuth,clientAuth"));
+  EXPECT_FALSE(fits("serverAuth"));
+  EXPECT_FALSE(fits("clientAuth"));
+}
+
 TEST(Tls, NewFilesAreTakenUpWhileStreamsGoOn) {
   // Given a relay's and a controller's streams,
   Authority authority;

@@ -23,6 +23,7 @@ struct CertificateOptions {
   std::string name = "test";
   // As openssl.cnf writes a subjectAltName; empty for none.
   std::string names = "IP:127.0.0.1,IP:::1,DNS:localhost";
+  std::string usage = "serverAuth,clientAuth";
   std::chrono::seconds begins = -std::chrono::hours(1);  // from now
   std::chrono::seconds ends = std::chrono::hours(24 * 60);
 };
@@ -73,6 +74,7 @@ class Authority {
 
   static void write(const std::filesystem::path& path, const std::string& text) {
     std::ofstream(path, std::ios::binary | std::ios::trunc) << text;
+    std::filesystem::permissions(path, std::filesystem::perms(0600));
   }
   static std::string read(const std::filesystem::path& path) {
     std::ifstream file(path, std::ios::binary);
@@ -126,7 +128,7 @@ class Authority {
     X509_set_pubkey(c, key);
     add(c, issuer, NID_basic_constraints, is_authority ? "critical,CA:TRUE" : "CA:FALSE");
     if (is_authority) add(c, issuer, NID_key_usage, "critical,keyCertSign,cRLSign");
-    if (!is_authority) add(c, issuer, NID_ext_key_usage, "serverAuth,clientAuth");
+    if (!is_authority) add(c, issuer, NID_ext_key_usage, options.usage);
     if (!options.names.empty()) add(c, issuer, NID_subject_alt_name, options.names);
     X509_sign(c, key_.get(), EVP_sha256());
     return certificate;

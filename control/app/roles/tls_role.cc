@@ -38,6 +38,8 @@ Result<void> check_fitness(const Options& options, const pool::TlsMaterial& mate
                               "` takes urn:rtpool:" + std::string(pool::to_string(role)) +
                               " among the certificate's names; this is " + identity.describe());
   }
+  if (!pool::fits_both_ends(material.certificate.get()))
+    return unfit(options, "its key usage has to allow both serverAuth and clientAuth");
   const bool is_relay = options.command == Command::relay || options.command == Command::serve;
   if (is_relay && !identity.may_be_relay(options.relay.id))
     return unfit(options, "--id " + options.relay.id +

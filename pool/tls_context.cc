@@ -51,15 +51,11 @@ Error system_error(const std::string& what) {
 
 // gRPC's only provider that can change reads files by itself and takes whatever is there, a broken
 // certificate included. So it reads copies in memory, which hold only what was found good. A copy
-// is replaced by putting another file under its descriptor, which is atomic.
+// is replaced by putting another file under its descriptor, which is atomic. The descriptors stay
+// open for good: gRPC goes on reading by their numbers for as long as any of its channels lives,
+// which is out of sight, and must not find another file there.
 class TlsContext::Published {
  public:
-  ~Published() {
-    for (const int fd : fds_) {
-      if (fd >= 0) ::close(fd);
-    }
-  }
-
   Result<void> put(const TlsMaterial& material) {
     // The key is in the same file as its certificate, so that both change at once.
     if (auto ok = replace(fds_[0], material.key_pem + "\n" + material.certificate_pem); !ok)

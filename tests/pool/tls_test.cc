@@ -416,6 +416,30 @@ TEST(Tls, NewFilesAreTakenUpWhileStreamsGoOn) {
   EXPECT_TRUE((*controller)->in_contact());
 }
 
+TEST(Tls, AnAuthorityThatIsNoLongerTrustedOpensNothing) {
+  Authority authority, successor("successor");
+  const TlsFiles files = authority.issue("registrar");
+  const auto context = open(files);
+  const auto server = start_registrar(context);
+  const auto before = open(authority.issue("operator")), after = open(successor.issue("operator"));
+  EXPECT_EQ(failure(server->endpoint(), before), "");
+  EXPECT_NE(failure(server->endpoint(), after), "");
+
+  const TlsFiles fresh = successor.issue("registrar");
+  for (const auto& [from, to] : {std::pair{&fresh.authority, &files.authority},
+                                 {&fresh.key, &files.key},
+                                 {&fresh.certificate, &files.certificate}})
+    Authority::write(*to, Authority::read(*from));
+  ASSERT_TRUE(
+      eventually(milliseconds(10'000), [&] { return failure(server->endpoint(), after).empty(); }));
+  EXPECT_THAT(failure(server->endpoint(), before), HasSubstr("of another authority"));
+  // A client that does not mind who the server is does not get in either.
+  const auto old_operator = authority.issue("operator");
+  EXPECT_EQ(
+      list_with(server->endpoint(), Authority::read(fresh.authority), old_operator).error_code(),
+      grpc::StatusCode::UNAVAILABLE);
+}
+
 TEST(Tls, AClientShowsItsNewCertificateOnItsNextConnection) {
   Authority authority;
   const auto tls = open(authority.issue("registrar"));

@@ -443,8 +443,9 @@ grpc::ServerBidiReactor<v1::ServeRequest, v1::ServeReply>* RegistrarServer::Impl
 
 grpc::ServerWriteReactor<v1::PoolUpdate>* RegistrarServer::Impl::Watch(
     grpc::CallbackServerContext* context, const v1::WatchRequest* request) {
-  return new WatchStream(*this, request->pool(),
-                         gate_.authorise(*context, "Watch", {PeerRole::controller}));
+  return new WatchStream(
+      *this, request->pool(),
+      gate_.authorise(*context, "Watch", {PeerRole::controller, PeerRole::operator_}));
 }
 
 Result<void> RegistrarServer::Impl::resolve(const v1::ResolveRequest& request,

@@ -7,6 +7,7 @@
 #include <array>
 #include <set>
 
+#include "control/app/command_text.h"
 #include "control/app/errc.h"
 #include "relay/base/assert.h"
 
@@ -15,59 +16,17 @@ namespace {
 
 using enum Command;
 
-struct CommandText {
-  Command command;
-  std::string_view words;    // as typed
-  std::string_view summary;  // a line
-  std::string_view teach;    // what to know before using it, and an example
-};
-
-constexpr std::array<CommandText, 7> kCommands{{
-    {serve, "serve", "registrar, relay and controller in one process, for a laptop or a small site",
-     "Runs all three roles in one process, talking to each other over the same gRPC services as "
-     "they do when\n"
-     "apart. Point the rtpengine module of Kamailio or OpenSIPS at the address of --ng, and give "
-     "the address\n"
-     "that the parties can send media to:\n\n"
-     "  rtpool serve --media-address 192.0.2.10\n"},
-    {registrar, "registrar", "keeps the pool: knows which relays are alive and how loaded they are",
-     "Relays register here and controllers learn here which relays there are. Start it first:\n\n"
-     "  rtpool registrar --listen 10.0.0.1:7400 --insecure\n"},
-    {relay, "relay", "forwards media; joins a pool",
-     "Receives and forwards the parties' media and registers itself in a pool:\n\n"
-     "  rtpool relay --registrar 10.0.0.1:7400 --listen 10.0.0.5:7410 --insecure --media-address "
-     "192.0.2.10\n"},
-    {controller, "controller",
-     "speaks the NG protocol to the SIP proxy beside it; takes relays from a pool",
-     "Runs beside each SIP proxy, answers its rtpengine module and rewrites the SDP:\n\n"
-     "  rtpool controller --registrar 10.0.0.1:7400 --insecure\n"},
-    {pool_list, "pool list", "the pool's members as a registrar sees them",
-     "Prints a table of every relay with its state and load. Exit status: 0, or 1 where no "
-     "registrar answers.\n"},
-    {call_list, "call list", "the calls of a controller, with both legs' packets and loss",
-     "Prints a table of calls. Exit status: 0, or 1 where the controller does not answer.\n"},
-    {version, "version", "prints the version", ""},
-}};
-
 Error usage(std::string sentence) {
   return {AppErrc::usage, std::move(sentence)};
-}
-
-const CommandText& text_of(Command command) {
-  const auto* found =
-      std::find_if(kCommands.begin(), kCommands.end(),
-                   [&](const CommandText& text) { return text.command == command; });
-  RTPOOL_ASSERT(found != kCommands.end());
-  return *found;
 }
 
 std::string general_help() {
   std::string out =
       "rtpool: a fleet of RTP relays that SIP proxies use by pool name.\n\n"
       "Usage: rtpool COMMAND [OPTIONS]\n\nCommands:\n";
-  for (const CommandText& text : kCommands) {
+  for (const CommandText& text : command_texts()) {
     std::string line = "  " + std::string(text.words);
-    line.resize(15, ' ');
+    line.resize(16, ' ');
     out += line + std::string(text.summary) + "\n";
   }
   return out +
@@ -79,12 +38,14 @@ std::string general_help() {
 std::string command_help(const Options& defaults, Command command) {
   Options scratch = defaults;
   const CommandText& text = text_of(command);
-  std::string out = "rtpool " + std::string(text.words) + ": " + std::string(text.summary) + "\n\n";
+  std::string out = "rtpool " + std::string(text.words) +
+                    (text.argument.empty() ? "" : " " + std::string(text.argument)) + ": " +
+                    std::string(text.summary) + "\n\n";
   out += std::string(text.teach) + "\n";
   const auto table = option_table(scratch, command);
   if (table.empty()) return out;
   out += "Options:\n" + describe_options(table);
-  if (command == pool_list || command == call_list) return out;
+  if (is_operator_command(command)) return out;
   return out +
          "  --config FILE\n"
          "      A TOML file with the same names as keys, such as media-ports = \"20000-29999\"; "
@@ -174,6 +135,12 @@ Result<void> check_together(Options& o) {
                    " needs --advertise HOST:PORT, which is what controllers connect to");
     if (o.relay.id.empty()) o.relay.id = default_id(o.relay);
   }
+  if (o.command == call_explain && !o.client.from)
+    return usage(
+        "--from is required: where the imagined packet comes from, such as "
+        "--from 203.0.113.5:4000");
+  if (o.command == drain && o.client.timeout > Duration{} && !o.client.wait)
+    return usage("--timeout is for --wait; without it nothing is waited for");
   return check_tls(o);
 }
 
@@ -199,8 +166,11 @@ struct RawCommand {
 Error unknown_argument(const std::string& argument, Command command,
                        const std::vector<Option>& table) {
   const std::string place = "`rtpool " + std::string(to_string(command)) + "`";
-  if (argument.rfind("--", 0) != 0)
-    return usage("unexpected \"" + argument + "\"; " + place + " takes only --options");
+  if (argument.rfind("--", 0) != 0) {
+    const std::string what(text_of(command).argument);
+    return usage("unexpected \"" + argument + "\"; " + place + " takes " +
+                 (what.empty() ? "only --options" : "one " + what + " and --options"));
+  }
   const std::string name = argument.substr(2, argument.find('=') - 2);
   const auto others = names_of_other_commands(command);
   if (std::find(others.begin(), others.end(), name) != others.end())
@@ -213,11 +183,39 @@ Error unknown_argument(const std::string& argument, Command command,
                              : "; did you mean --" + std::string(near) + "?"));
 }
 
+// The word that some commands are about. Options are not mistaken for it.
+Result<void> take_argument(Options& options, std::vector<std::string>& extras) {
+  const CommandText& text = text_of(options.command);
+  if (text.argument.empty()) return {};
+  const auto found = std::find_if(extras.begin(), extras.end(), [](const std::string& word) {
+    return word.rfind("--", 0) != 0 || word == "--";
+  });
+  if (found != extras.end() && *found == "--") extras.erase(found);  // what follows is no option
+  const auto word = std::find_if(extras.begin(), extras.end(), [](const std::string& extra) {
+    return extra.rfind("--", 0) != 0;
+  });
+  const std::string usage_line =
+      "`rtpool " + std::string(text.words) + " " + std::string(text.argument) + "`";
+  if (word == extras.end() || word->empty())
+    return usage(std::string(text.argument) + " is missing: " + usage_line);
+  if (options.command == drain || options.command == undrain || options.command == pool_show ||
+      options.command == pool_watch) {
+    if (auto name = parse_name(*word); !name)
+      return usage(std::string(text.argument) + " \"" + *word + "\" " + name.error().detail);
+  } else if (word->size() > media::kMaxCallKeyBytes) {
+    return usage("CALL-ID has " + std::to_string(word->size()) + " bytes; at most " +
+                 std::to_string(media::kMaxCallKeyBytes) + " can be one");
+  }
+  options.client.subject = *word;
+  extras.erase(word);
+  return {};
+}
+
 Error unknown_command(const std::vector<std::string>& arguments) {
   std::string typed = arguments.front();
   if (arguments.size() > 1 && arguments[1].rfind('-', 0) != 0) typed += " " + arguments[1];
   std::vector<std::string_view> words;
-  for (const CommandText& text : kCommands) words.push_back(text.words);
+  for (const CommandText& text : command_texts()) words.push_back(text.words);
   auto near = nearest(typed, words);
   if (near.empty()) near = nearest(arguments.front(), words);
   return usage("unknown command \"" + typed + "\"; " +
@@ -239,7 +237,7 @@ void declare(RawCommand& raw, Command command) {
   raw.app->set_help_flag();
   raw.app->allow_extras();
   raw.app->add_flag("--help,-h", raw.help);
-  if (command != version && command != pool_list && command != call_list)
+  if (command != version && !is_operator_command(command))
     raw.app->add_option("--config", raw.config);
   raw.values.resize(raw.table.size());
   for (std::size_t i = 0; i < raw.table.size(); ++i) {
@@ -281,8 +279,30 @@ Options defaults() {
 
 }  // namespace
 
+bool is_operator_command(Command command) {
+  switch (command) {
+    case pool_list:
+    case pool_show:
+    case pool_watch:
+    case call_list:
+    case call_show:
+    case call_explain:
+    case drain:
+    case undrain:
+      return true;
+    case registrar:
+    case relay:
+    case controller:
+    case serve:
+    case version:
+    case help:
+      return false;
+  }
+  return false;
+}
+
 std::string_view to_string(Command command) {
-  for (const CommandText& text : kCommands) {
+  for (const CommandText& text : command_texts()) {
     if (text.command == command) return text.words;
   }
   return "help";
@@ -297,7 +317,7 @@ Result<Options> parse_command_line(const std::vector<std::string>& arguments) {
   }
   std::size_t words = 1;
   options.command = arguments[0] == "--version" ? version : help;
-  for (const CommandText& text : kCommands) {
+  for (const CommandText& text : command_texts()) {
     const auto space = text.words.find(' ');
     const bool two = space != std::string_view::npos;
     if (arguments[0] != text.words.substr(0, space)) continue;
@@ -324,8 +344,9 @@ Result<Options> parse_command_line(const std::vector<std::string>& arguments) {
     options.command = help;
     return options;
   }
-  if (const auto extras = app.remaining(); !extras.empty())
-    return unknown_argument(extras.front(), options.command, raw.table);
+  auto extras = app.remaining();
+  if (auto taken = take_argument(options, extras); !taken) return taken.error();
+  if (!extras.empty()) return unknown_argument(extras.front(), options.command, raw.table);
   return finish(std::move(options), raw);
 }
 

@@ -29,7 +29,13 @@ enum class Command : std::uint8_t {
   controller,
   serve,
   pool_list,
+  pool_show,
+  pool_watch,
   call_list,
+  call_show,
+  call_explain,
+  drain,
+  undrain,
   version,
   help
 };
@@ -74,11 +80,18 @@ struct ControllerOptions {
   std::shared_ptr<const pool::TlsContext> tls;
 };
 
-// Of `pool list` and `call list`.
+// Of the operator's commands.
 struct ClientOptions {
+  std::string subject;  // POOL, CALL-ID or NAME, whichever the command takes
   std::string http = "127.0.0.1:7480";
-  std::string pool;  // empty: all
+  std::string pool;   // empty: all
+  std::string relay;  // empty: all
   std::vector<std::string> registrars{"127.0.0.1:7400"};
+  std::uint32_t limit = 10'000;  // calls listed
+  std::optional<Endpoint> from;  // of the imagined packet; set after parse_command_line()
+  std::uint16_t to_port = 0;     // 0: any
+  bool wait = false;             // until a drained relay has no calls
+  Duration timeout{};            // of that; 0: as long as it takes
   bool json = false;
   std::shared_ptr<const pool::TlsContext> tls;
 };
@@ -108,6 +121,9 @@ Result<Severity> reload_log_level(const Options& options);
 
 // The options that the command has, over `options`: for printing what is in force.
 std::vector<Option> option_table(Options& options, Command command);
+
+// The commands that ask a running fleet, print and end.
+bool is_operator_command(Command command);
 
 std::string_view to_string(Command command);
 

@@ -121,11 +121,17 @@ HttpServer::~HttpServer() {
 }
 
 void HttpServer::get(const std::string& path, Handler handler, HttpAccess access) {
+  get(path, QueryHandler([handler = std::move(handler)](const Parameters&) { return handler(); }),
+      access);
+}
+
+void HttpServer::get(const std::string& path, QueryHandler handler, HttpAccess access) {
   impl_->server.Get(path, [impl = impl_.get(), handler = std::move(handler), access](
                               const httplib::Request& request, httplib::Response& response) {
     const std::string why = impl->objection(request, access);
     if (!why.empty()) impl->refusals.add(why);
-    const HttpReply reply = why.empty() ? handler() : forbidden(why);
+    const HttpReply reply =
+        why.empty() ? handler({request.params.begin(), request.params.end()}) : forbidden(why);
     response.status = reply.status;
     response.set_header("Cache-Control", "no-store");
     response.set_header("X-Content-Type-Options", "nosniff");

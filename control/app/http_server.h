@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -37,12 +38,17 @@ struct HttpReply {
 class HttpServer {
  public:
   using Handler = std::function<HttpReply()>;
+  using Parameters =
+      std::map<std::string, std::string>;  // of the query, decoded; the first of each
+  using QueryHandler = std::function<HttpReply(const Parameters&)>;
 
   // No `tls`: plaintext.
   explicit HttpServer(std::shared_ptr<const pool::TlsContext> tls = {}, pool::Log log = {});
   ~HttpServer();
 
   void get(const std::string& path, Handler handler, HttpAccess access = HttpAccess::operator_);
+  void get(const std::string& path, QueryHandler handler,
+           HttpAccess access = HttpAccess::operator_);
   [[nodiscard]] std::uint64_t refused_peers() const;  // whose certificate does not do
 
   // Port 0 takes a free one.

@@ -73,6 +73,14 @@ Result<std::string> parse_path(std::string_view text) {
   return Error(AppErrc::usage, "is empty; write the path of a file");
 }
 
+Result<Endpoint> parse_source(std::string_view text) {
+  const auto endpoint = Endpoint::parse(text);
+  if (endpoint && endpoint->port != 0) return *endpoint;
+  return Error(AppErrc::usage,
+               "is no IP:PORT; write an address and a port, such as 203.0.113.5:4000 or "
+               "[2001:db8::5]:4000");
+}
+
 Result<std::string> parse_store(std::string_view text) {
   if (text == "memory") return std::string(text);
   return Error(AppErrc::usage, "is no store; write memory");
@@ -125,6 +133,12 @@ struct Row {
 
 using enum Command;
 
+const std::vector<Command>& operator_commands() {
+  static const std::vector<Command> all{pool_list, pool_show,    pool_watch, call_list,
+                                        call_show, call_explain, drain,      undrain};
+  return all;
+}
+
 void add_common(Options& o, std::vector<Row>& rows) {
   const std::vector<Command> roles{registrar, relay, controller, serve};
   rows.push_back(
@@ -175,7 +189,9 @@ void add_common(Options& o, std::vector<Row>& rows) {
 void add_tls(Options& o, std::vector<Row>& rows) {
   const auto file = [&](std::string_view name, std::string_view help, std::string_view example,
                         std::string& value) {
-    rows.push_back({{registrar, relay, controller, serve, pool_list, call_list},
+    std::vector<Command> commands = operator_commands();
+    commands.insert(commands.end(), {registrar, relay, controller, serve});
+    rows.push_back({std::move(commands),
                     {.name = name,
                      .value_name = "FILE",
                      .help = help,
@@ -206,7 +222,8 @@ void add_pool(Options& o, std::vector<Row>& rows) {
                       [&o](const std::string& s) { o.relay.pool = o.controller.pool = s; }),
         .show = [&o] { return o.relay.pool; }}});
   rows.push_back(
-      {{relay, controller, pool_list},
+      {{relay, controller, pool_list, pool_show, pool_watch, call_show, call_explain, drain,
+        undrain},
        {.name = "registrar",
         .value_name = "HOST:PORT[,…]",
         .help = "The pool's registrars, one to five with commas between. All of them are used.",
@@ -416,23 +433,71 @@ void add_controller(Options& o, std::vector<Row>& rows) {
         .show = [&c] { return std::to_string(c.max_calls); }}});
 }
 
-void add_client(Options& o, std::vector<Row>& rows) {
-  rows.push_back({{call_list},
+void add_call_client(Options& o, std::vector<Row>& rows) {
+  auto& c = o.client;
+  rows.push_back({{call_list, call_show, call_explain},
                   {.name = "http",
                    .value_name = "HOST:PORT",
                    .help = "The HTTP address of the controller (or of `rtpool serve`).",
                    .example = "127.0.0.1:9480",
-                   .set = setter(parse_target, [&o](const std::string& s) { o.client.http = s; }),
-                   .show = [&o] { return o.client.http; }}});
-  rows.push_back({{pool_list},
+                   .set = setter(parse_target, [&c](const std::string& s) { c.http = s; }),
+                   .show = [&c] { return c.http; }}});
+  rows.push_back({{call_list, call_show, call_explain},
+                  {.name = "relay",
+                   .value_name = "NAME",
+                   .help = "Only this relay.",
+                   .example = "relay-7",
+                   .set = setter(parse_name, [&c](const std::string& s) { c.relay = s; }),
+                   .show = [&c] { return c.relay; }}});
+  rows.push_back(
+      {{call_list},
+       {.name = "limit",
+        .value_name = "NUMBER",
+        .help = "The most calls to list.",
+        .example = "100",
+        .set = setter(number_within(1, 1'000'000),
+                      [&c](std::uint64_t n) { c.limit = static_cast<std::uint32_t>(n); }),
+        .show = [&c] { return std::to_string(c.limit); }}});
+  rows.push_back({{call_explain},
+                  {.name = "from",
+                   .value_name = "IP:PORT",
+                   .help = "Where the imagined packet comes from, as the relay would see it.",
+                   .example = "203.0.113.5:4000",
+                   .required = true,
+                   .set = setter(parse_source, [&c](Endpoint e) { c.from = e; }),
+                   .show = [&c] { return c.from ? c.from->to_string() : ""; }}});
+  rows.push_back(
+      {{call_explain},
+       {.name = "to",
+        .value_name = "PORT",
+        .help = "The relay's port that it is sent to, as bound or as advertised; without "
+                "it every port of the call is tried.",
+        .example = "30012",
+        .set = setter(number_within(1, 65535),
+                      [&c](std::uint64_t n) { c.to_port = static_cast<std::uint16_t>(n); }),
+        .show = [&c] { return c.to_port == 0 ? "" : std::to_string(c.to_port); }}});
+}
+
+void add_client(Options& o, std::vector<Row>& rows) {
+  auto& c = o.client;
+  add_call_client(o, rows);
+  rows.push_back({{pool_list, drain, undrain},
                   {.name = "pool",
                    .value_name = "NAME",
                    .help = "Only this pool.",
                    .example = "media",
-                   .set = setter(parse_name, [&o](const std::string& s) { o.client.pool = s; }),
-                   .show = [&o] { return o.client.pool; }}});
+                   .set = setter(parse_name, [&c](const std::string& s) { c.pool = s; }),
+                   .show = [&c] { return c.pool; }}});
+  rows.push_back({{drain},
+                  switch_option("wait",
+                                "Returns when the relay has no call left, or is gone, instead of "
+                                "as soon as it is drained.",
+                                c.wait)});
+  rows.push_back({{drain},
+                  duration_option("timeout", "How long --wait waits; 0 is for as long as it takes.",
+                                  "2h", c.timeout, seconds(1), hours(24 * 30), true)});
   rows.push_back(
-      {{pool_list, call_list}, switch_option("json", "Prints JSON, for programs.", o.client.json)});
+      {operator_commands(), switch_option("json", "Prints JSON, for programs.", c.json)});
 }
 
 }  // namespace

@@ -386,6 +386,28 @@ std::vector<std::string> CallManager::call_ids(std::size_t limit) const {
   return ids;
 }
 
+std::vector<std::string> CallManager::call_ids_after(const std::string& after,
+                                                     std::size_t limit) const {
+  // The lowest `limit`, the highest of them on top: one pass, and no more copies than are wanted.
+  std::vector<const std::string*> lowest;
+  const auto below = [](const std::string* a, const std::string* b) { return *a < *b; };
+  impl_->book.for_each([&](const CallRecord& record) {
+    if (record.call_id <= after) return true;
+    if (lowest.size() == limit) {
+      if (limit == 0 || *lowest.front() < record.call_id) return true;
+      std::pop_heap(lowest.begin(), lowest.end(), below);
+      lowest.pop_back();
+    }
+    lowest.push_back(&record.call_id);
+    std::push_heap(lowest.begin(), lowest.end(), below);
+    return true;
+  });
+  std::sort(lowest.begin(), lowest.end(), below);
+  std::vector<std::string> ids;
+  for (const std::string* id : lowest) ids.push_back(*id);
+  return ids;
+}
+
 void CallManager::describe(const std::string& call_id, Instant now, Reply reply) {
   ng::Request request;
   request.command = Command::query;

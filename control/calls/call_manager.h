@@ -96,6 +96,9 @@ class CallManager {
   [[nodiscard]] CallManagerCounts counts() const;
   // Call-ids, for the operator's list.
   [[nodiscard]] std::vector<std::string> call_ids(std::size_t limit) const;
+  // In order, those that come after `after`: for lists in pages.
+  [[nodiscard]] std::vector<std::string> call_ids_after(const std::string& after,
+                                                        std::size_t limit) const;
   // The query reply of a call (as for NG) by callback; error value when unknown. Not counted. The
   // store is asked only for calls that are not known here.
   void describe(const std::string& call_id, Instant now, Reply reply);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "control/app/config.h"
-#include "control/app/roles/operator_commands.h"
+#include "control/app/operator/commands.h"
 #include "control/app/roles/program.h"
 #include "control/app/version.h"
 #include "pool/tls_context.h"
@@ -21,15 +21,17 @@ constexpr int kUsageStatus = 2;
 // The command's words for the beginning of an error's line: `rtpool serve: …`.
 std::string name_of(const std::vector<std::string>& arguments) {
   std::string name = "rtpool";
-  if (!arguments.empty() && arguments[0].rfind('-', 0) != 0 && arguments[0].size() < 20)
-    name += " " + arguments[0];
+  for (std::size_t i = 0; i < 2 && i < arguments.size(); ++i) {
+    const bool second = i == 1 && arguments[0] != "pool" && arguments[0] != "call";
+    if (arguments[i].rfind('-', 0) == 0 || arguments[i].size() >= 20 || second) break;
+    name += " " + arguments[i];
+  }
   return name;
 }
 
 // The operator's commands; the roles open theirs when they start.
 rtpool::Result<void> open_client_tls(rtpool::control::Options& options) {
-  const bool is_client =
-      options.command == Command::pool_list || options.command == Command::call_list;
+  const bool is_client = rtpool::control::is_operator_command(options.command);
   if (!is_client || options.tls_files == rtpool::pool::TlsFiles{}) return {};
   auto opened = rtpool::pool::TlsContext::open({.files = options.tls_files});
   if (!opened) return opened.error();
@@ -55,9 +57,14 @@ int run(const std::vector<std::string>& arguments) {
       std::printf("rtpool %s\n", rtpool::control::kVersion);
       return 0;
     case Command::pool_list:
-      return rtpool::control::list_pool(options->client);
+    case Command::pool_show:
+    case Command::pool_watch:
     case Command::call_list:
-      return rtpool::control::list_calls(options->client);
+    case Command::call_show:
+    case Command::call_explain:
+    case Command::drain:
+    case Command::undrain:
+      return rtpool::control::run_operator_command(options->command, options->client);
     case Command::registrar:
     case Command::relay:
     case Command::controller:

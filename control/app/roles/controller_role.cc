@@ -61,10 +61,14 @@ struct Gathering {
   nlohmann::json calls = nlohmann::json::array();  // control thread, until complete
   std::size_t outstanding = 0;
   std::size_t total = 0;
+  std::string next;  // empty: this is the last page
   std::promise<nlohmann::json> complete;
 
   void finish_one() {
-    if (--outstanding == 0) complete.set_value({{"total", total}, {"calls", std::move(calls)}});
+    if (--outstanding > 0) return;
+    nlohmann::json answer{{"total", total}, {"calls", std::move(calls)}};
+    if (!next.empty()) answer["next"] = next;
+    complete.set_value(std::move(answer));
   }
 };
 
@@ -97,7 +101,7 @@ struct ControllerRole::Impl {
   void handle(ng::Request request, ng::Responder responder);
   void tick();
   void observe(ng::Command command, double seconds);
-  void gather(const std::shared_ptr<Gathering>& gathering);
+  void gather(const std::shared_ptr<Gathering>& gathering, const CallQuery& query);
   CallManagerCounts manager_counts() const;
 
   // Runs `ask` on the control thread; nullopt when that takes too long.
@@ -220,18 +224,22 @@ CallManagerCounts ControllerRole::Impl::manager_counts() const {
       .value_or(CallManagerCounts{});
 }
 
-void ControllerRole::Impl::gather(const std::shared_ptr<Gathering>& gathering) {
+void ControllerRole::Impl::gather(const std::shared_ptr<Gathering>& gathering,
+                                  const CallQuery& query) {
   gathering->outstanding = 1;  // this function itself
   if (manager) {
     gathering->total = manager->counts().calls;
-    const auto ids = manager->call_ids(kCallsShown);
+    const auto ids = manager->call_ids_after(query.after, query.limit);
+    if (ids.size() == query.limit) gathering->next = to_hex(ids.back());
     gathering->outstanding += ids.size();
     for (const auto& id : ids) {
-      manager->describe(id, monotonic_now(), [gathering, id](const ng::Value& report) {
-        const auto now = unix_seconds_now();
-        if (report.find("tags") != nullptr) gathering->calls.push_back(call_json(id, report, now));
+      const auto add = [gathering, id, relay = query.relay](const ng::Value& report) {
+        const bool wanted = report.find("tags") != nullptr &&
+                            (relay.empty() || report.find_text("relay").value_or("") == relay);
+        if (wanted) gathering->calls.push_back(call_json(id, report, unix_seconds_now()));
         gathering->finish_one();
-      });
+      };
+      manager->describe(id, monotonic_now(), add);
     }
   }
   gathering->finish_one();
@@ -297,16 +305,32 @@ void ControllerRole::write_status(nlohmann::json& status) const {
                           {"unsaved_calls", counts.unsaved}};
 }
 
-std::optional<nlohmann::json> ControllerRole::calls() {
+std::optional<nlohmann::json> ControllerRole::calls(const CallQuery& query) {
   if (impl_->stopped) return std::nullopt;
   auto gathering = std::make_shared<Gathering>();
   auto complete = gathering->complete.get_future();
-  boost::asio::post(impl_->io, [this, gathering] { impl_->gather(gathering); });
+  boost::asio::post(impl_->io, [this, gathering, query] { impl_->gather(gathering, query); });
   if (complete.wait_for(kPatience) != std::future_status::ready)
     return nlohmann::json{{"error", "the relays did not answer in time"},
                           {"total", 0},
                           {"calls", nlohmann::json::array()}};
   return complete.get();
+}
+
+std::optional<nlohmann::json> ControllerRole::call(const std::string& call_id) {
+  if (impl_->stopped) return std::nullopt;
+  auto answer = std::make_shared<std::promise<nlohmann::json>>();
+  auto known = answer->get_future();
+  boost::asio::post(impl_->io, [this, answer, call_id] {
+    if (!impl_->manager) return answer->set_value(nullptr);
+    impl_->manager->describe(call_id, monotonic_now(), [answer, call_id](const ng::Value& report) {
+      if (report.find("tags") == nullptr) return answer->set_value(nullptr);
+      answer->set_value(call_json(call_id, report, unix_seconds_now()));
+    });
+  });
+  if (known.wait_for(kPatience) != std::future_status::ready)
+    return nlohmann::json{{"error", "the relay did not answer in time"}};
+  return known.get();
 }
 
 std::optional<nlohmann::json> ControllerRole::pool() {

@@ -21,7 +21,8 @@ class ControllerRole final : public Role {
   [[nodiscard]] std::vector<std::string> missing() const override;
   void write_metrics(MetricPage& page) const override;
   void write_status(nlohmann::json& status) const override;
-  std::optional<nlohmann::json> calls() override;
+  std::optional<nlohmann::json> calls(const CallQuery& query) override;
+  std::optional<nlohmann::json> call(const std::string& call_id) override;
   std::optional<nlohmann::json> pool() override;
   void stop() override;
 

@@ -2,6 +2,7 @@
 
 #include "control/app/page/dashboard.h"
 #include "control/app/system_time.h"
+#include "control/app/values.h"
 #include "control/app/version.h"
 
 namespace rtpool::control {
@@ -51,6 +52,44 @@ HttpReply first_answer(const std::vector<Role*>& roles, const char* what, Ask as
   return {.status = 404, .body = dump({{"error", std::string("this process knows no ") + what}})};
 }
 
+HttpReply refused(const std::string& why) {
+  return {.status = 400, .body = dump({{"error", why}})};
+}
+
+HttpReply calls_reply(const std::vector<Role*>& roles, const HttpServer::Parameters& parameters) {
+  CallQuery query;
+  for (const auto& [name, value] : parameters) {
+    if (name == "limit") {
+      const auto limit = parse_number(value, 1, kMostCallsShown);
+      if (!limit) return refused("limit \"" + value + "\" " + limit.error().detail);
+      query.limit = *limit;
+    } else if (name == "after") {
+      const auto after = from_hex(value);
+      if (!after)
+        return refused("after \"" + value + "\" is not what an earlier page gave as next");
+      query.after = *after;
+    } else if (name == "relay") {
+      query.relay = value;
+    } else {
+      return refused("unknown parameter \"" + name + "\"; there are limit, after and relay");
+    }
+  }
+  return first_answer(roles, "calls", [&](Role& role) { return role.calls(query); });
+}
+
+HttpReply call_reply(const std::vector<Role*>& roles, const HttpServer::Parameters& parameters) {
+  const auto id = parameters.find("id");
+  if (id == parameters.end() || parameters.size() > 1)
+    return refused("say which call: /api/call?id=CALL-ID");
+  for (Role* role : roles) {
+    const auto answer = role->call(id->second);
+    if (!answer) continue;
+    if (!answer->is_null()) return {.body = dump(*answer)};
+    return {.status = 404, .body = dump({{"error", "no such call"}})};
+  }
+  return {.status = 404, .body = dump({{"error", "this process knows no calls"}})};
+}
+
 }  // namespace
 
 void add_routes(HttpServer& server, const std::string& command, const std::vector<Role*>& roles) {
@@ -72,8 +111,12 @@ void add_routes(HttpServer& server, const std::string& command, const std::vecto
       "/metrics", [=] { return metrics_reply(command, roles, start); },
       HttpAccess::any_certificate);
   server.get("/api/status", [=] { return status_reply(command, roles, start); });
-  server.get("/api/calls",
-             [=] { return first_answer(roles, "calls", [](Role& role) { return role.calls(); }); });
+  server.get("/api/calls", [roles](const HttpServer::Parameters& parameters) {
+    return calls_reply(roles, parameters);
+  });
+  server.get("/api/call", [roles](const HttpServer::Parameters& parameters) {
+    return call_reply(roles, parameters);
+  });
   server.get("/api/pool",
              [=] { return first_answer(roles, "pool", [](Role& role) { return role.pool(); }); });
 }

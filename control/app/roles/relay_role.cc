@@ -181,10 +181,14 @@ void RelayRole::write_status(nlohmann::json& status) const {
                        {"limit", impl_->engine->options().max_calls}};
 }
 
-std::optional<nlohmann::json> RelayRole::calls() {
+std::optional<nlohmann::json> RelayRole::calls(const CallQuery& query) {
   if (impl_->stopped) return std::nullopt;
+  auto keys = impl_->engine->list(impl_->engine->options().max_calls);
+  std::erase_if(keys, [&](const std::string& key) { return key <= query.after; });
+  std::sort(keys.begin(), keys.end());
+  const bool more = keys.size() > query.limit;
+  if (more) keys.resize(query.limit);
   auto gathering = std::make_shared<Gathering>();
-  const auto keys = impl_->engine->list(kCallsShown);
   auto complete = gathering->complete.get_future();
   gathering->outstanding = keys.size();
   for (const auto& key : keys)
@@ -192,7 +196,9 @@ std::optional<nlohmann::json> RelayRole::calls() {
         key, [gathering](const Result<media::CallState>& state) { gathering->add(state); });
   if (!keys.empty()) complete.wait_for(kPatience);
   const std::lock_guard lock(gathering->mutex);
-  return nlohmann::json{{"total", impl_->engine->size()}, {"calls", gathering->calls}};
+  nlohmann::json answer{{"total", impl_->engine->size()}, {"calls", gathering->calls}};
+  if (more) answer["next"] = to_hex(keys.back());
+  return answer;
 }
 
 void RelayRole::leave() {

@@ -20,7 +20,7 @@ class RelayRole final : public Role {
   [[nodiscard]] std::vector<std::string> missing() const override;
   void write_metrics(MetricPage& page) const override;
   void write_status(nlohmann::json& status) const override;
-  std::optional<nlohmann::json> calls() override;
+  std::optional<nlohmann::json> calls(const CallQuery& query) override;
   // Deregisters: no new call comes, those in progress go on. Before stop(), where others must stop
   // in between.
   void leave();

@@ -160,7 +160,7 @@ class Fleet(unittest.TestCase):
     def test_calls_go_through_and_operators_look_on(self):
         for n in range(4):
             self.call(f"call-{n}", 0.2)
-        status, out = self.command("alice", "pool", "list", "--registrar", self.registrar_at)
+        status, out = self.command("alice", "pool", "show", "media", "--registrar", self.registrar_at)
         self.assertEqual(status, 0, out)
         self.assertIn("relay-1", out)
         self.assertIn("relay-2", out)
@@ -174,7 +174,14 @@ class Fleet(unittest.TestCase):
             status, out = self.command(name, "call", "list", "--http", http)
             self.assertNotEqual(status, 0, out)
             self.assertIn(sentence, out)
-        self.assertEqual(self.registrar.metric('rtpool_tls_refused_peers_total{service="registrar"}'), 1)
+        for name, drained in (("proxy", False), ("relay-2", False), ("alice", True)):
+            status, out = self.command(name, "drain", "relay-2", "--registrar", self.registrar_at)
+            self.assertEqual(status == 0, drained, out)
+            if not drained:
+                self.assertIn("Drain takes the role operator", out)
+            states = {r["id"]: r["state"] for r in self.registrar.get_json("/api/pool")[1]["relays"]}
+            self.assertEqual(states, {"relay-1": "up", "relay-2": "drained" if drained else "up"})
+        self.assertEqual(self.registrar.metric('rtpool_tls_refused_peers_total{service="registrar"}'), 3)
         self.assertEqual(self.lost_streams(), [])
 
     def test_http_shows_each_certificate_what_it_may_see(self):

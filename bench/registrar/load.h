@@ -46,10 +46,6 @@ class Population {
 
   // Waits until all are registered; false when that takes longer, with how many are.
   bool wait_registered(double seconds, unsigned* registered);
-  [[nodiscard]] std::uint64_t heartbeats() const;
-  [[nodiscard]] std::uint64_t lost_streams() const;
-  // Ends every connection at once, as if the hosts had died.
-  void drop();
 
  private:
   struct Impl;

@@ -25,8 +25,6 @@ struct Population::Impl {
   unsigned wanted = 0;
   unsigned registered = 0;
   bool ending = false;
-  std::atomic<std::uint64_t> heartbeats{0};
-  std::atomic<std::uint64_t> lost{0};
   std::thread pacer;
 
   void beat_all(unsigned heartbeat_ms);
@@ -61,7 +59,6 @@ class Population::Impl::Element final
   void OnWriteDone(bool ok) override { writing_ = !ok; }
   void OnDone(const grpc::Status&) override {
     const std::scoped_lock lock(impl_.mutex);
-    if (!impl_.ending) ++impl_.lost;
     std::erase(impl_.elements, this);
     impl_.changed.notify_all();
     delete this;
@@ -74,7 +71,6 @@ class Population::Impl::Element final
     heartbeat.set_number(number);
     heartbeat.set_load(static_cast<std::uint32_t>(number * 1'000'003U) >> 8U);
     heartbeat.set_calls(static_cast<std::uint32_t>(number % 500));
-    ++impl_.heartbeats;
     StartWrite(&request_);
   }
   void cancel() { context_.TryCancel(); }
@@ -127,22 +123,13 @@ bool Population::wait_registered(double seconds, unsigned* registered) {
   return all;
 }
 
-std::uint64_t Population::heartbeats() const {
-  return impl_->heartbeats;
-}
-std::uint64_t Population::lost_streams() const {
-  return impl_->lost;
-}
-
-void Population::drop() {
-  std::unique_lock lock(impl_->mutex);
-  impl_->ending = true;
-  for (auto* element : impl_->elements) element->cancel();
-  impl_->changed.wait(lock, [this] { return impl_->elements.empty(); });
-}
-
 Population::~Population() {
-  drop();
+  {
+    std::unique_lock lock(impl_->mutex);
+    impl_->ending = true;
+    for (auto* element : impl_->elements) element->cancel();
+    impl_->changed.wait(lock, [this] { return impl_->elements.empty(); });
+  }
   if (impl_->pacer.joinable()) impl_->pacer.join();
   delete impl_;
 }

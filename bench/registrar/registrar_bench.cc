@@ -1,5 +1,6 @@
 // registrar-bench: what one registrar bears over gRPC on this machine, client and server sharing
-// its cores. The registrar runs in a process of its own, which this program starts.
+// its cores. The registrar runs in a process of its own, which this program starts, and so do the
+// elements that only stay.
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,8 +14,10 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "bench/registrar/load.h"
 #include "pool/registrar_service.h"
@@ -28,51 +31,107 @@ struct Arguments {
   bool json = false;
 };
 
-// A registrar in a child process that ends with this one: this program again, told to be one.
-class OwnRegistrar {
+// This program again, in a child process that ends with this one: gRPC does not survive a fork, and
+// what clients cost each other is not the registrar's.
+class Child {
  public:
-  OwnRegistrar(const OwnRegistrar&) = delete;
-  OwnRegistrar& operator=(const OwnRegistrar&) = delete;
-  explicit OwnRegistrar(std::chrono::milliseconds heartbeat_interval) {
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
+  // `arguments`: what it is, and what that takes; the descriptor to report on comes last.
+  explicit Child(std::vector<std::string> arguments) {
     int ends[2];
     if (::pipe(ends) != 0) throw std::runtime_error("no pipe");
-    const std::string out = std::to_string(ends[1]);
-    const std::string interval = std::to_string(heartbeat_interval.count());
-    child_ = ::fork();
-    if (child_ == 0) {
+    arguments.insert(arguments.begin(), "registrar-bench");
+    arguments.push_back(std::to_string(ends[1]));
+    std::vector<char*> argv;
+    for (auto& argument : arguments) argv.push_back(argument.data());
+    argv.push_back(nullptr);
+    pid_ = ::fork();
+    if (pid_ == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      ::execl("/proc/self/exe", "registrar-bench", kServe, out.c_str(), interval.c_str(), nullptr);
+      ::execv("/proc/self/exe", argv.data());
       ::_exit(127);
     }
-    std::uint16_t port = 0;
     ::close(ends[1]);
-    if (::read(ends[0], &port, sizeof port) != sizeof port) {
-      throw std::runtime_error("the registrar did not start");
+    in_ = ends[0];
+  }
+  ~Child() {
+    kill();
+    ::close(in_);
+  }
+  // The next number that it reports.
+  [[nodiscard]] std::uint32_t next() const {
+    std::uint32_t number = 0;
+    if (::read(in_, &number, sizeof number) != sizeof number) {
+      throw std::runtime_error("a child process did not start");
     }
-    ::close(ends[0]);
-    address_ = "127.0.0.1:" + std::to_string(port);
+    return number;
   }
-  ~OwnRegistrar() {
-    ::kill(child_, SIGKILL);
-    ::waitpid(child_, nullptr, 0);
-  }
-  [[nodiscard]] const std::string& address() const { return address_; }
-
-  static constexpr const char* kServe = "--serve";
-  [[noreturn]] static void serve(int out, std::chrono::milliseconds heartbeat_interval) {
-    pool::RegistrarServer::Options options;
-    options.listen = "127.0.0.1:0";
-    options.core.heartbeat_interval = heartbeat_interval;
-    auto server = pool::RegistrarServer::start(std::move(options));
-    if (!server) ::_exit(1);
-    const std::uint16_t port = (*server)->port();
-    if (::write(out, &port, sizeof port) != sizeof port) ::_exit(1);
-    for (;;) ::pause();
+  void kill() {
+    if (pid_ < 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+    pid_ = -1;
   }
 
  private:
-  pid_t child_ = -1;
+  pid_t pid_ = -1;
+  int in_ = -1;
+};
+
+void tell(int out, std::uint32_t number) {
+  if (::write(out, &number, sizeof number) != sizeof number) ::_exit(1);
+}
+
+constexpr std::string_view kServe = "--serve", kPopulate = "--populate";
+
+// --serve OUT: a registrar that expects a heartbeat a second.
+[[noreturn]] void serve(int out) {
+  pool::RegistrarServer::Options options;
+  options.listen = "127.0.0.1:0";
+  options.core.heartbeat_interval = std::chrono::seconds(1);
+  auto server = pool::RegistrarServer::start(std::move(options));
+  if (!server) ::_exit(1);
+  tell(out, (*server)->port());
+  for (;;) ::pause();
+}
+
+// --populate REGISTRAR POOLS ELEMENTS OUT: says how many are registered, and keeps them so.
+[[noreturn]] void populate(char** argv) {
+  const int out = std::atoi(argv[5]);
+  Population population({.registrar = argv[2]},
+                        {.pools = static_cast<unsigned>(std::atoi(argv[3])),
+                         .elements = static_cast<unsigned>(std::atoi(argv[4]))});
+  unsigned registered = 0;
+  population.wait_registered(60, &registered);
+  tell(out, registered);
+  for (;;) ::pause();
+}
+
+class OwnRegistrar {
+ public:
+  OwnRegistrar() : child_({std::string(kServe)}) {
+    address_ = "127.0.0.1:" + std::to_string(child_.next());
+  }
+  [[nodiscard]] const std::string& address() const { return address_; }
+
+ private:
+  Child child_;
   std::string address_;
+};
+
+class OwnPopulation {
+ public:
+  OwnPopulation(const std::string& registrar, unsigned pools, unsigned elements)
+      : child_(
+            {std::string(kPopulate), registrar, std::to_string(pools), std::to_string(elements)}),
+        registered_(child_.next()) {}
+  [[nodiscard]] unsigned registered() const { return registered_; }
+  void kill() { child_.kill(); }
+
+ private:
+  Child child_;
+  unsigned registered_;
 };
 
 struct Row {
@@ -124,10 +183,9 @@ struct Report {
 };
 
 void bench_resolve(const Arguments& arguments, Report& report) {
-  const OwnRegistrar own(std::chrono::milliseconds(1000));
+  const OwnRegistrar own;
   const LoadTarget target{.registrar = own.address()};
-  Population population(target, {.pools = 1, .elements = 100});
-  population.wait_registered(5, nullptr);
+  const OwnPopulation population(own.address(), 1, 100);
   report.add({.what = "resolve, pool of 100, " + std::to_string(arguments.in_flight) + " at a time",
               .goal = ">= 30,000/s",
               .result = resolve(target, 1, arguments.in_flight, 0, arguments.seconds)});
@@ -137,19 +195,19 @@ void bench_resolve(const Arguments& arguments, Report& report) {
 
 void bench_register(const Arguments& arguments, Report& report) {
   {
-    const OwnRegistrar own(std::chrono::milliseconds(1000));
+    const OwnRegistrar own;
     report.add(
         {.what = "registration again, " + std::to_string(arguments.in_flight) + " streams",
          .goal = ">= 30,000/s",
          .result = renew({.registrar = own.address()}, arguments.in_flight, arguments.seconds)});
   }
-  const OwnRegistrar own(std::chrono::milliseconds(1000));
+  const OwnRegistrar own;
   report.add({.what = "registration of a new element on a new stream, 64 at a time",
               .result = register_new({.registrar = own.address()}, 64, arguments.seconds)});
 }
 
 void bench_watch(const Arguments&, Report& report) {
-  const OwnRegistrar own(std::chrono::milliseconds(1000));
+  const OwnRegistrar own;
   report.add({.what = "order to drain -> view of each of 100 subscribers, 100 changes",
               .goal = "p99 <= 5,000 us",
               .result = watch({.registrar = own.address()}, 100, 100),
@@ -157,42 +215,38 @@ void bench_watch(const Arguments&, Report& report) {
 }
 
 void bench_hold(const Arguments& arguments, Report& report) {
-  const OwnRegistrar own(std::chrono::milliseconds(1000));
+  const OwnRegistrar own;
   const LoadTarget target{.registrar = own.address()};
   const auto began = std::chrono::steady_clock::now();
   const auto since = [](auto then) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
   };
-  unsigned registered = 0;
-  Population population(target, {.pools = 100, .elements = 10'000});
-  population.wait_registered(30, &registered);
+  OwnPopulation population(own.address(), 100, 10'000);
   Row filled{.what = "10,000 elements in 100 pools: all registered after",
              .value = since(began) * 1000,
              .unit = "ms"};
-  filled.result.done = registered;
-  filled.result.failed = 10'000 - registered;
+  filled.result.done = population.registered();
+  filled.result.failed = 10'000 - population.registered();
   report.add(std::move(filled));
   const auto full = resolve(target, 100, arguments.in_flight, 0, arguments.seconds);
-  report.add({.what = "  resolve at full load, heartbeats 1/s each", .result = full});
-  const auto beats = population.heartbeats();
-  const auto half_began = std::chrono::steady_clock::now();
+  report.add({.what = "  resolve at full load, a heartbeat a second from each", .result = full});
   report.add({.what = "  resolve at half that load",
               .goal = "p99 <= 1,000 us",
               .result = resolve(target, 100, 0, full.per_second() / 2, arguments.seconds)});
-  Row heard{.what = "  heartbeats meanwhile",
-            .value = static_cast<double>(population.heartbeats() - beats) / since(half_began)};
-  heard.result.failed = population.lost_streams();
-  report.add(std::move(heard));
+  Row held{.what = "  elements still there",
+           .value = static_cast<double>(count_elements(target)),
+           .unit = ""};
+  held.result.failed = static_cast<std::uint64_t>(10'000 - *held.value);
+  report.add(std::move(held));
   const auto dropped = std::chrono::steady_clock::now();
-  std::thread dropper([&] { population.drop(); });
+  population.kill();
   long left = count_elements(target);
   while (left != 0 && since(dropped) < 30) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
     left = count_elements(target);
   }
   const double took = since(dropped);
-  dropper.join();
-  Row gone{.what = "  all 10,000 cut off: none left after",
+  Row gone{.what = "  their process is killed: none is left after",
            .goal = "<= 1,000 ms",
            .value = took * 1000,
            .unit = "ms"};
@@ -205,9 +259,8 @@ void bench_hold(const Arguments& arguments, Report& report) {
 
 int main(int argc, char** argv) {
   using namespace rtpool::bench;  // NOLINT
-  if (argc == 4 && std::string_view(argv[1]) == OwnRegistrar::kServe) {
-    OwnRegistrar::serve(std::atoi(argv[2]), std::chrono::milliseconds(std::atoi(argv[3])));
-  }
+  if (argc == 3 && argv[1] == kServe) serve(std::atoi(argv[2]));
+  if (argc == 6 && argv[1] == kPopulate) populate(argv);
   CLI::App app{
       "What one registrar bears over gRPC, client and server sharing this machine's cores.\n"
       "Example: registrar-bench resolve --seconds 5"};

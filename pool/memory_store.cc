@@ -31,6 +31,11 @@ void MemoryStore::compare_and_swap(Swap swap, SwapDone done) {
   done(std::move(outcome));
 }
 
+std::optional<std::size_t> MemoryStore::records() const {
+  const std::scoped_lock lock(mutex_);
+  return records_;
+}
+
 std::size_t MemoryStore::size() const {
   const std::scoped_lock lock(mutex_);
   return slots_.size();

@@ -30,6 +30,7 @@ class MemoryStore final : public Store {
 
   void get(const std::string& key, GetDone done) override;
   void compare_and_swap(Swap swap, SwapDone done) override;
+  [[nodiscard]] std::optional<std::size_t> records() const override;
   [[nodiscard]] std::size_t size() const;          // entries and records
   [[nodiscard]] std::size_t record_bytes() const;  // of keys and values
 

@@ -8,6 +8,7 @@
 // Errors: store_failed (no answer; whether a swap was done is then not known), store_full.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -47,6 +48,8 @@ class Store {
   virtual void compare_and_swap(Swap swap, SwapDone done) = 0;
   // For operators and metrics: empty when the last operation succeeded, else what is wrong.
   [[nodiscard]] virtual std::string trouble() const { return {}; }
+  // Records that it holds, where it knows without asking anybody.
+  [[nodiscard]] virtual std::optional<std::size_t> records() const { return std::nullopt; }
 };
 
 }  // namespace rtpool::pool

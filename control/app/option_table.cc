@@ -7,6 +7,7 @@
 
 #include "control/app/config.h"
 #include "control/app/errc.h"
+#include "pool/etcd_url.h"
 
 namespace rtpool::control {
 namespace {
@@ -83,7 +84,12 @@ Result<Endpoint> parse_source(std::string_view text) {
 
 Result<std::string> parse_store(std::string_view text) {
   if (text == "memory") return std::string(text);
-  return Error(AppErrc::usage, "is no store; write memory");
+  if (!text.starts_with("etcd:")) {
+    return Error(AppErrc::usage,
+                 "is no store; write memory, or " + std::string(pool::kEtcdUrlForm));
+  }
+  if (auto url = pool::parse_etcd_url(text); !url) return Error(AppErrc::usage, url.error().detail);
+  return std::string(text);
 }
 
 std::string join(const std::vector<std::string>& items) {
@@ -247,8 +253,12 @@ void add_pool(Options& o, std::vector<Row>& rows) {
       {{registrar, serve},
        {.name = "store",
         .value_name = "STORE",
-        .help = "Where pool definitions and epochs are kept: memory, which is for one registrar.",
-        .example = "memory",
+        .help =
+            "Where pool definitions, epochs and call records are kept: memory, which is for one "
+            "registrar, or " +
+            std::string(pool::kEtcdUrlForm) +
+            ", which several share. PATHs are read again when needed.",
+        .example = "etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379",
         .set = setter(parse_store, [&o](const std::string& s) { o.registrar.store = s; }),
         .show = [&o] { return o.registrar.store; }}});
   rows.push_back(

@@ -126,7 +126,7 @@ def nothing_left(fleet):
         waits_for_zero(f"unsaved calls at controller {index}", lambda c=controller: c.metric("rtpool_calls_unsaved"))
     for name, relay in fleet.relays.items():  # those that live
         waits_for_zero(f"ports of {name}", lambda r=relay: r.metrics()['rtpool_ports{state="leased"}'])
-    waits_for_zero("records", lambda: fleet.registrars[0].metric("rtpool_registrar_records"))
+    waits_for_zero("records", lambda: fleet.registrars[0].metrics()["rtpool_registrar_records"])
     print("nothing is left: no call, no port, no record")
 
 

@@ -50,8 +50,11 @@ class Trial:
 
     def registrar_dies(self):
         registrar = self.fleet.registrars[0]
+        kept = []
         load = self.load(6, {1.5: lambda: self.fleet.kill(registrar),
+                             3: lambda: kept.append(self.etcd.count("record/")),
                              4: lambda: self.fleet.restart_registrar(0)}, scattered=True)
+        assert kept[0] > 0, "no call record was seen in etcd"
         self.show("a registrar is killed, and is back", load)
 
     def leader_dies(self):

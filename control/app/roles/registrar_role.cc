@@ -7,13 +7,33 @@
 #include "control/app/roles/pool_json.h"
 #include "control/app/roles/pool_log.h"
 #include "control/app/system_time.h"
+#include "pool/etcd_store.h"
+#include "pool/memory_store.h"
 #include "pool/registrar_service.h"
 
 namespace rtpool::control {
 
 struct RegistrarRole::Impl {
+  pool::Store* store = nullptr;  // the server's
   std::unique_ptr<pool::RegistrarServer> server;
 };
+
+namespace {
+
+// `text` has been checked by the command line.
+Result<std::unique_ptr<pool::Store>> open_store(const std::string& text) {
+  if (text == "memory") return std::make_unique<pool::MemoryStore>();
+  auto url = pool::parse_etcd_url(text);
+  if (!url) return url.error();
+  pool::EtcdStore::Options o;
+  o.url = std::move(*url);
+  o.log = pool_log("store");
+  auto opened = pool::EtcdStore::open(std::move(o));
+  if (!opened) return opened.error();
+  return std::unique_ptr<pool::Store>(std::move(*opened));
+}
+
+}  // namespace
 
 RegistrarRole::RegistrarRole() : impl_(std::make_unique<Impl>()) {}
 RegistrarRole::~RegistrarRole() {
@@ -28,6 +48,10 @@ Result<std::unique_ptr<RegistrarRole>> RegistrarRole::start(const RegistrarOptio
   o.seed = random_seed();
   o.log = pool_log("registrar");
   o.tls = options.tls;
+  auto store = open_store(options.store);
+  if (!store) return Error(AppErrc::start_failed, "registrar: --store: " + store.error().message());
+  role->impl_->store = store->get();
+  o.store = std::move(*store);
   const auto limits = o.core;
   auto started = pool::RegistrarServer::start(std::move(o));
   if (!started) return Error(AppErrc::start_failed, "registrar: " + started.error().message());
@@ -47,6 +71,8 @@ std::uint16_t RegistrarRole::port() const {
 
 std::vector<std::string> RegistrarRole::missing() const {
   // It listens from the start; a pool without relays is the controllers' and relays' to miss.
+  const auto trouble = impl_->store->trouble();
+  if (!trouble.empty()) return {"registrar: the store: " + trouble};
   return {};
 }
 
@@ -64,6 +90,12 @@ void RegistrarRole::write_metrics(MetricPage& page) const {
   page.counter("rtpool_tls_refused_peers_total",
                "Requests refused for the role that the peer's certificate lacks.",
                value(impl_->server->refused_peers()), {{"service", "registrar"}});
+  page.gauge("rtpool_registrar_store_up", "1 while the store answers.",
+             impl_->store->trouble().empty() ? 1 : 0);
+  if (const auto records = impl_->store->records()) {
+    page.gauge("rtpool_registrar_records", "Call records in the store, where that is its memory.",
+               value(*records));
+  }
   std::map<std::string_view, std::uint64_t> states{
       {"up", 0}, {"suspect", 0}, {"drained", 0}, {"full", 0}};
   for (const auto& pool : impl_->server->list()) {
@@ -79,7 +111,8 @@ void RegistrarRole::write_status(nlohmann::json& status) const {
   status["registrar"] = {{"listen", impl_->server->endpoint()},
                          {"pools", counts.pools},
                          {"relays", counts.elements},
-                         {"watchers", counts.watchers}};
+                         {"watchers", counts.watchers},
+                         {"store_trouble", impl_->store->trouble()}};
 }
 
 std::optional<nlohmann::json> RegistrarRole::pool() {

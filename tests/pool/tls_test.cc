@@ -155,7 +155,7 @@ TEST(Tls, EachRoleMayDoWhatItIsForAndNothingElse) {
   const std::map<std::string, std::vector<std::string>> allowed{
       {"relay", {"Serve", "Deregister", "List", "GetRecord"}},
       {"controller", {"Watch", "Resolve", "ReportUnreachable", "List", "GetRecord", "SwapRecord"}},
-      {"operator", {"Drain", "Undrain", "List"}},
+      {"operator", {"Watch", "Drain", "Undrain", "List"}},
       {"registrar", {"List"}},
       {"intercept", {}}};
   std::uint64_t refusals = 0;

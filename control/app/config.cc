@@ -187,13 +187,13 @@ Error unknown_argument(const std::string& argument, Command command,
 Result<void> take_argument(Options& options, std::vector<std::string>& extras) {
   const CommandText& text = text_of(options.command);
   if (text.argument.empty()) return {};
-  const auto found = std::find_if(extras.begin(), extras.end(), [](const std::string& word) {
-    return word.rfind("--", 0) != 0 || word == "--";
-  });
-  if (found != extras.end() && *found == "--") extras.erase(found);  // what follows is no option
-  const auto word = std::find_if(extras.begin(), extras.end(), [](const std::string& extra) {
-    return extra.rfind("--", 0) != 0;
-  });
+  // What follows "--" is no option, whatever it looks like.
+  const auto end_of_options = std::find(extras.begin(), extras.end(), "--");
+  const auto word = end_of_options != extras.end()
+                        ? extras.erase(end_of_options)
+                        : std::find_if(extras.begin(), extras.end(), [](const std::string& extra) {
+                            return extra.rfind("--", 0) != 0;
+                          });
   const std::string usage_line =
       "`rtpool " + std::string(text.words) + " " + std::string(text.argument) + "`";
   if (word == extras.end() || word->empty())
@@ -331,9 +331,10 @@ Result<Options> parse_command_line(const std::vector<std::string>& arguments) {
   CLI::App app;
   RawCommand raw{.app = &app, .table = option_table(scratch, options.command)};
   declare(raw, options.command);
-  // CLI11 takes arguments from the back.
-  std::vector<std::string> rest(arguments.rbegin(),
-                                arguments.rend() - static_cast<std::ptrdiff_t>(words));
+  // CLI11 takes arguments from the back, and drops a "--".
+  const auto begin = arguments.begin() + static_cast<std::ptrdiff_t>(words);
+  const auto end = std::find(begin, arguments.end(), "--");
+  std::vector<std::string> rest(std::make_reverse_iterator(end), std::make_reverse_iterator(begin));
   try {
     app.parse(std::move(rest));
   } catch (const CLI::ParseError& wrong) {
@@ -345,6 +346,7 @@ Result<Options> parse_command_line(const std::vector<std::string>& arguments) {
     return options;
   }
   auto extras = app.remaining();
+  extras.insert(extras.end(), end, arguments.end());
   if (auto taken = take_argument(options, extras); !taken) return taken.error();
   if (!extras.empty()) return unknown_argument(extras.front(), options.command, raw.table);
   return finish(std::move(options), raw);

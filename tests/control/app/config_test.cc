@@ -211,6 +211,22 @@ TEST(CommandLine, EachWrongValueSaysWhatIsWrongAndWhatWouldBeRight) {
       {{"serve", "--ng", "127.0.0.1:1", "--ng", "127.0.0.1:2"}, "--ng is given twice"},
       {{"server"}, "unknown command \"server\"; did you mean `rtpool serve`?"},
       {{"pool", "lst"}, "did you mean `rtpool pool list`?"},
+      {{"pool", "shwo", "media"}, "did you mean `rtpool pool show`?"},
+      {{"pool", "show"}, "POOL is missing: `rtpool pool show POOL`"},
+      {{"pool", "show", "a b"}, "POOL \"a b\""},
+      {{"pool", "show", "a", "b"},
+       "unexpected \"b\"; `rtpool pool show` takes one POOL and --options"},
+      {{"pool", "show", "a", "--http", "a:1"}, "--http is no option of `rtpool pool show`"},
+      {{"call", "show", ""}, "CALL-ID is missing"},
+      {{"call", "show", std::string(1025, 'x')}, "CALL-ID has 1025 bytes"},
+      {{"call", "explain", "c1"}, "--from is required"},
+      {{"call", "explain", "c1", "--from", "203.0.113.5"}, "is no IP:PORT"},
+      {{"call", "explain", "c1", "--from", "203.0.113.5:0"}, "is no IP:PORT"},
+      {{"call", "explain", "c1", "--from", "203.0.113.5:1", "--to", "0"}, "--to \"0\""},
+      {{"call", "list", "--limit", "0"}, "--limit \"0\""},
+      {{"drain", "--wait"}, "NAME is missing: `rtpool drain NAME`"},
+      {{"drain", "r", "--timeout", "5s"}, "--timeout is for --wait"},
+      {{"undrain", "r", "--wait"}, "unknown option --wait"},
       {{"frobnicate"}, "`rtpool --help` lists them"},
       {{"serve", "--config", "/nonexistent/rtpool.toml"},
        "can't be read: No such file or directory"},
@@ -220,6 +236,25 @@ TEST(CommandLine, EachWrongValueSaysWhatIsWrongAndWhatWouldBeRight) {
     EXPECT_THAT(refusal(wrong.arguments), HasSubstr(wrong.sentence))
         << ::testing::PrintToString(wrong.arguments);
   }
+}
+
+TEST(CommandLine, OperatorsCommandsTakeTheirSubjectAnywhere) {
+  Options o = parsed({"call", "explain", "--from", "[2001:db8::5]:4000", "4a1b@10.0.0.9", "--to",
+                      "30012", "--json"});
+  EXPECT_EQ(o.command, Command::call_explain);
+  EXPECT_EQ(o.client.subject, "4a1b@10.0.0.9");
+  EXPECT_EQ(o.client.from->to_string(), "[2001:db8::5]:4000");
+  EXPECT_EQ(o.client.to_port, 30012);
+  EXPECT_TRUE(o.client.json);
+  EXPECT_EQ(parsed({"call", "show", "--", "--odd-call-id"}).client.subject, "--odd-call-id");
+  o = parsed({"drain", "relay-7", "--wait", "--timeout", "2h", "--pool", "media"});
+  EXPECT_EQ(o.client.subject, "relay-7");
+  EXPECT_EQ(o.client.timeout, 2h);
+  EXPECT_EQ(parsed({"call", "list"}).client.limit, 10'000U);
+  for (const char* command : {"drain", "undrain"})
+    EXPECT_THAT(parsed({command, "--help"}).help, HasSubstr("Exit status: 0,"));
+  for (const char* word : {"list", "show", "watch"})
+    EXPECT_THAT(parsed({"pool", word, "--help"}).help, HasSubstr("  rtpool pool "));
 }
 
 TEST(CommandLine, InsecureAllowsOtherAddressesThanLoopback) {

@@ -240,5 +240,19 @@ TEST_F(CallManagerTest, calls_above_the_limit_are_refused_and_standing_ones_go_o
   EXPECT_EQ(ask("one"), "ok");
 }
 
+TEST_F(CallManagerTest, calls_are_listed_in_order_from_wherever_a_page_ended) {
+  for (const char* id : {"d", "a", "e", "c", "b"}) {
+    auto made = request(ng::Command::offer, "alice", "", sdp("203.0.113.1", 4000));
+    made.call_id = id;
+    ASSERT_EQ(result(handle(made)), "ok");
+  }
+  using ::testing::ElementsAre;
+  EXPECT_THAT(manager.call_ids_after("", 2), ElementsAre("a", "b"));
+  EXPECT_THAT(manager.call_ids_after("b", 2), ElementsAre("c", "d"));
+  EXPECT_THAT(manager.call_ids_after("bb", 10), ElementsAre("c", "d", "e"));
+  EXPECT_THAT(manager.call_ids_after("e", 2), ElementsAre());
+  EXPECT_THAT(manager.call_ids_after("", 0), ElementsAre());
+}
+
 }  // namespace
 }  // namespace rtpool::control

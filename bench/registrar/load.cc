@@ -241,6 +241,7 @@ LoadResult watch(const LoadTarget& target, unsigned subscribers, unsigned change
     Subscriber* self = all.back().get();
     pool::PoolUserClient::Options options;
     options.registrars = {target.registrar};
+    options.tls = target.tls;
     options.pool = pool_name(0);
     options.on_change = [self, &round, subscribers] {
       if (!self->ready) return;
@@ -302,7 +303,7 @@ LoadResult watch(const LoadTarget& target, unsigned subscribers, unsigned change
 }
 
 long count_elements(const LoadTarget& target) {
-  const auto pools = pool::list_pools(target.registrar, "", std::chrono::seconds(2));
+  const auto pools = pool::list_pools(target.registrar, "", std::chrono::seconds(2), target.tls);
   if (!pools) return -1;
   std::size_t count = 0;
   for (const auto& pool : *pools) count += pool.elements.size();

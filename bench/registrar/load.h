@@ -4,14 +4,20 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
+
+namespace rtpool::pool {
+class TlsContext;
+}
 
 namespace rtpool::bench {
 
 struct LoadTarget {
-  std::string registrar;  // HOST:PORT
-  unsigned channels = 4;  // connections
+  std::string registrar;                        // HOST:PORT
+  unsigned channels = 4;                        // connections
+  std::shared_ptr<const pool::TlsContext> tls;  // none: plaintext
 };
 
 struct LoadResult {

@@ -21,6 +21,7 @@
 
 #include "bench/registrar/load.h"
 #include "pool/registrar_service.h"
+#include "pool/tls_context.h"
 
 namespace rtpool::bench {
 namespace {
@@ -29,7 +30,20 @@ struct Arguments {
   double seconds = 5;
   unsigned in_flight = 64;
   bool json = false;
+  std::string tls;  // a folder; empty: plaintext
 };
+
+// The certificate of FOLDER, which holds every role; none for an empty name.
+std::shared_ptr<const pool::TlsContext> open_tls(const std::string& folder) {
+  if (folder.empty()) return nullptr;
+  pool::TlsContext::Options options;
+  options.files = {.certificate = folder + "/bench.pem",
+                   .key = folder + "/bench.key",
+                   .authority = folder + "/authority.pem"};
+  auto opened = pool::TlsContext::open(std::move(options));
+  if (!opened) throw std::runtime_error("--tls: " + opened.error().message());
+  return *opened;
+}
 
 // This program again, in a child process that ends with this one: gRPC does not survive a fork, and
 // what clients cost each other is not the registrar's.
@@ -85,23 +99,24 @@ void tell(int out, std::uint32_t number) {
 
 constexpr std::string_view kServe = "--serve", kPopulate = "--populate";
 
-// --serve OUT: a registrar that expects a heartbeat a second.
-[[noreturn]] void serve(int out) {
+// --serve TLS OUT: a registrar that expects a heartbeat a second.
+[[noreturn]] void serve(const std::string& tls, int out) {
   pool::RegistrarServer::Options options;
   options.listen = "127.0.0.1:0";
   options.core.heartbeat_interval = std::chrono::seconds(1);
+  options.tls = open_tls(tls);
   auto server = pool::RegistrarServer::start(std::move(options));
   if (!server) ::_exit(1);
   tell(out, (*server)->port());
   for (;;) ::pause();
 }
 
-// --populate REGISTRAR POOLS ELEMENTS OUT: says how many are registered, and keeps them so.
+// --populate TLS REGISTRAR POOLS ELEMENTS OUT: says how many are registered, and keeps them so.
 [[noreturn]] void populate(char** argv) {
-  const int out = std::atoi(argv[5]);
-  Population population({.registrar = argv[2]},
-                        {.pools = static_cast<unsigned>(std::atoi(argv[3])),
-                         .elements = static_cast<unsigned>(std::atoi(argv[4]))});
+  const int out = std::atoi(argv[6]);
+  Population population({.registrar = argv[3], .tls = open_tls(argv[2])},
+                        {.pools = static_cast<unsigned>(std::atoi(argv[4])),
+                         .elements = static_cast<unsigned>(std::atoi(argv[5]))});
   unsigned registered = 0;
   population.wait_registered(60, &registered);
   tell(out, registered);
@@ -110,21 +125,23 @@ constexpr std::string_view kServe = "--serve", kPopulate = "--populate";
 
 class OwnRegistrar {
  public:
-  OwnRegistrar() : child_({std::string(kServe)}) {
-    address_ = "127.0.0.1:" + std::to_string(child_.next());
+  explicit OwnRegistrar(const Arguments& arguments) : child_({std::string(kServe), arguments.tls}) {
+    target_.registrar = "127.0.0.1:" + std::to_string(child_.next());
+    target_.tls = open_tls(arguments.tls);
   }
-  [[nodiscard]] const std::string& address() const { return address_; }
+  [[nodiscard]] const LoadTarget& target() const { return target_; }
 
  private:
   Child child_;
-  std::string address_;
+  LoadTarget target_;
 };
 
 class OwnPopulation {
  public:
-  OwnPopulation(const std::string& registrar, unsigned pools, unsigned elements)
-      : child_(
-            {std::string(kPopulate), registrar, std::to_string(pools), std::to_string(elements)}),
+  OwnPopulation(const Arguments& arguments, const LoadTarget& target, unsigned pools,
+                unsigned elements)
+      : child_({std::string(kPopulate), arguments.tls, target.registrar, std::to_string(pools),
+                std::to_string(elements)}),
         registered_(child_.next()) {}
   [[nodiscard]] unsigned registered() const { return registered_; }
   void kill() { child_.kill(); }
@@ -183,11 +200,11 @@ struct Report {
 };
 
 void bench_resolve(const Arguments& arguments, Report& report) {
-  const OwnRegistrar own;
-  const LoadTarget target{.registrar = own.address()};
-  const OwnPopulation population(own.address(), 1, 100);
+  const OwnRegistrar own(arguments);
+  const LoadTarget& target = own.target();
+  const OwnPopulation population(arguments, target, 1, 100);
   report.add({.what = "resolve, pool of 100, " + std::to_string(arguments.in_flight) + " at a time",
-              .goal = ">= 30,000/s",
+              .goal = arguments.tls.empty() ? ">= 30,000/s" : ">= 20,000/s",
               .result = resolve(target, 1, arguments.in_flight, 0, arguments.seconds)});
   report.add({.what = "resolve, pool of 100, one at a time",
               .result = resolve(target, 1, 1, 0, arguments.seconds)});
@@ -195,33 +212,32 @@ void bench_resolve(const Arguments& arguments, Report& report) {
 
 void bench_register(const Arguments& arguments, Report& report) {
   {
-    const OwnRegistrar own;
-    report.add(
-        {.what = "registration again, " + std::to_string(arguments.in_flight) + " streams",
-         .goal = ">= 30,000/s",
-         .result = renew({.registrar = own.address()}, arguments.in_flight, arguments.seconds)});
+    const OwnRegistrar own(arguments);
+    report.add({.what = "registration again, " + std::to_string(arguments.in_flight) + " streams",
+                .goal = ">= 30,000/s",
+                .result = renew(own.target(), arguments.in_flight, arguments.seconds)});
   }
-  const OwnRegistrar own;
+  const OwnRegistrar own(arguments);
   report.add({.what = "registration of a new element on a new stream, 64 at a time",
-              .result = register_new({.registrar = own.address()}, 64, arguments.seconds)});
+              .result = register_new(own.target(), 64, arguments.seconds)});
 }
 
-void bench_watch(const Arguments&, Report& report) {
-  const OwnRegistrar own;
+void bench_watch(const Arguments& arguments, Report& report) {
+  const OwnRegistrar own(arguments);
   report.add({.what = "order to drain -> view of each of 100 subscribers, 100 changes",
               .goal = "p99 <= 5,000 us",
-              .result = watch({.registrar = own.address()}, 100, 100),
+              .result = watch(own.target(), 100, 100),
               .unit = "seen/s"});
 }
 
 void bench_hold(const Arguments& arguments, Report& report) {
-  const OwnRegistrar own;
-  const LoadTarget target{.registrar = own.address()};
+  const OwnRegistrar own(arguments);
+  const LoadTarget& target = own.target();
   const auto began = std::chrono::steady_clock::now();
   const auto since = [](auto then) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
   };
-  OwnPopulation population(own.address(), 100, 10'000);
+  OwnPopulation population(arguments, target, 100, 10'000);
   Row filled{.what = "10,000 elements in 100 pools: all registered after",
              .value = since(began) * 1000,
              .unit = "ms"};
@@ -259,8 +275,8 @@ void bench_hold(const Arguments& arguments, Report& report) {
 
 int main(int argc, char** argv) {
   using namespace rtpool::bench;  // NOLINT
-  if (argc == 3 && argv[1] == kServe) serve(std::atoi(argv[2]));
-  if (argc == 6 && argv[1] == kPopulate) populate(argv);
+  if (argc == 4 && argv[1] == kServe) serve(argv[2], std::atoi(argv[3]));
+  if (argc == 7 && argv[1] == kPopulate) populate(argv);
   CLI::App app{
       "What one registrar bears over gRPC, client and server sharing this machine's cores.\n"
       "Example: registrar-bench resolve --seconds 5"};
@@ -279,6 +295,10 @@ int main(int argc, char** argv) {
   app.add_option("--in-flight", arguments.in_flight, "requests at a time")
       ->capture_default_str()
       ->check(CLI::Range(1U, 10'000U));
+  app.add_option(
+      "--tls", arguments.tls,
+      "mutual TLS with the certificate of this folder, as this makes it: make-certificates "
+      "FOLDER bench=registrar,relay,controller,operator");
   app.add_flag("--json", arguments.json, "print the result as JSON and no table");
   CLI11_PARSE(app, argc, argv);
   Report report{.json = arguments.json};

@@ -10,6 +10,7 @@
 
 #include "bench/registrar/load.h"
 #include "pool/proto/registrar.grpc.pb.h"
+#include "pool/tls.h"
 
 namespace rtpool::bench {
 
@@ -28,8 +29,9 @@ class Stubs {
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     arguments.SetMaxReceiveMessageSize(64 << 20);
-    return pool::v1::Registrar::NewStub(
-        grpc::CreateCustomChannel(target.registrar, grpc::InsecureChannelCredentials(), arguments));
+    return pool::v1::Registrar::NewStub(grpc::CreateCustomChannel(
+        target.registrar, pool::channel_credentials(target.tls, pool::PeerRole::registrar),
+        arguments));
   }
 
  private:

@@ -73,7 +73,7 @@ StoreEntry entry_of(const wire::RangeResponse& response) {
 // A question on its way; gRPC's callback keeps it.
 template <class Request, class Response>
 struct Call {
-  grpc::ClientContext context;
+  std::optional<grpc::ClientContext> context{std::in_place};  // as OneShot's
   Request request;
   Response response;
 };
@@ -82,8 +82,8 @@ template <class Request, class Response>
 std::shared_ptr<Call<Request, Response>> new_call(const std::string& token,
                                                   EtcdClient::Timeout timeout) {
   auto call = std::make_shared<Call<Request, Response>>();
-  call->context.set_deadline(std::chrono::system_clock::now() + timeout);
-  if (!token.empty()) call->context.AddMetadata("token", token);
+  call->context->set_deadline(std::chrono::system_clock::now() + timeout);
+  if (!token.empty()) call->context->AddMetadata("token", token);
   return call;
 }
 
@@ -99,6 +99,7 @@ auto finish(Shared call, EtcdClient::Timeout timeout, EtcdClient::Done done, Fil
         } else {
           fill(call->response, answer);
         }
+        call->context.reset();
         done(std::move(answer));
       };
 }
@@ -184,7 +185,7 @@ void EtcdClient::range(const std::string& key, const std::string& token, Timeout
     answer.cluster_id = response.header().cluster_id();
     answer.entry = entry_of(response);
   };
-  stubs_->kv->async()->Range(&call->context, &call->request, &call->response,
+  stubs_->kv->async()->Range(&*call->context, &call->request, &call->response,
                              finish(call, timeout, std::move(done), fill));
 }
 
@@ -205,7 +206,7 @@ void EtcdClient::swap(const Swap& swap, std::int64_t lease, const std::string& t
                       .revision = static_cast<std::uint64_t>(response.header().revision())};
     }
   };
-  stubs_->kv->async()->Txn(&call->context, &call->request, &call->response,
+  stubs_->kv->async()->Txn(&*call->context, &call->request, &call->response,
                            finish(call, timeout, std::move(done), fill));
 }
 
@@ -221,7 +222,7 @@ void EtcdClient::grant(std::chrono::seconds lifetime, const std::string& token, 
       answer.why = "no lease was granted: " + response.error();
     }
   };
-  stubs_->lease->async()->LeaseGrant(&call->context, &call->request, &call->response,
+  stubs_->lease->async()->LeaseGrant(&*call->context, &call->request, &call->response,
                                      finish(call, timeout, std::move(done), fill));
 }
 
@@ -240,7 +241,7 @@ void EtcdClient::authenticate(const std::string& user, const std::string& passwo
     answer.cluster_id = response.header().cluster_id();
     answer.token = response.token();
   };
-  stubs_->auth->async()->Authenticate(&call->context, &call->request, &call->response,
+  stubs_->auth->async()->Authenticate(&*call->context, &call->request, &call->response,
                                       finish(call, timeout, std::move(no_need), fill));
 }
 
@@ -249,7 +250,7 @@ void EtcdClient::status(Timeout timeout, Done done) {
   const auto fill = [](const wire::StatusResponse& response, EtcdAnswer& answer) {
     answer.has_leader = response.leader() != 0;
   };
-  stubs_->maintenance->async()->Status(&call->context, &call->request, &call->response,
+  stubs_->maintenance->async()->Status(&*call->context, &call->request, &call->response,
                                        finish(call, timeout, std::move(done), fill));
 }
 

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -48,10 +49,12 @@ class Backoff {
   Duration wait_ = kFirst;
 };
 
-// A one-shot call in flight, which keeps itself alive until its answer.
+// A one-shot call in flight, which keeps itself alive until its answer. A context holds its
+// channel, and gRPC 1.51 aborts where the last channel of a process ends on one of its own threads:
+// the context goes first, then whoever waits to end the channel is told.
 template <class Request>
 struct OneShot {
-  grpc::ClientContext context;
+  std::optional<grpc::ClientContext> context{std::in_place};
   Request request;
   v1::Done reply;
 };

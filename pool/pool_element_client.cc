@@ -305,12 +305,13 @@ void PoolElementClient::Impl::deregister(Link& link) {
     ++operations_;
   }
   auto call = std::make_shared<OneShot<v1::DeregisterRequest>>();
-  call->context.set_deadline(std::chrono::system_clock::now() + kDeregisterWithin);
+  call->context->set_deadline(std::chrono::system_clock::now() + kDeregisterWithin);
   call->request.set_pool(registration_.pool);
   call->request.set_name(registration_.name);
   call->request.set_epoch(link.granted);
-  link.stub->async()->Deregister(&call->context, &call->request, &call->reply,
+  link.stub->async()->Deregister(&*call->context, &call->request, &call->reply,
                                  [this, call, &link](const grpc::Status&) {
+                                   call->context.reset();
                                    executor_.post([this, &link] {
                                      if (link.stream != nullptr) link.stream->cancel();
                                      operation_ended();

@@ -292,14 +292,15 @@ void PoolUserClient::Impl::send_reports(PoolElementId id, std::uint64_t epoch) {
     if (reports_.size() >= kMaxReportsInFlight) return;
     operation_began();
     const auto call = std::make_shared<OneShot<v1::ReportRequest>>();
-    call->context.set_deadline(std::chrono::system_clock::now() + kReportWithin);
+    call->context->set_deadline(std::chrono::system_clock::now() + kReportWithin);
     call->request.set_pool(options_.pool);
     call->request.set_id(id.value);
     call->request.set_epoch(epoch);
-    link->stub->async()->ReportUnreachable(&call->context, &call->request, &call->reply,
+    link->stub->async()->ReportUnreachable(&*call->context, &call->request, &call->reply,
                                            [this, call](const grpc::Status&) {
                                              executor_.post([this, call] {
                                                reports_.erase(call);
+                                               call->context.reset();
                                                operation_ended();
                                              });
                                            });
@@ -325,7 +326,7 @@ void PoolUserClient::Impl::stop() {
     for (auto& link : links_) {
       if (link->watch != nullptr) link->watch->cancel();
     }
-    for (const auto& report : reports_) report->context.TryCancel();
+    for (const auto& report : reports_) report->context->TryCancel();
   });
   if (!running) return;
   {

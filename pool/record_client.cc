@@ -85,7 +85,7 @@ class RecordClient::Impl {
   struct Attempt {
     std::size_t link = 0;
     Instant began{};
-    grpc::ClientContext context;
+    std::optional<grpc::ClientContext> context{std::in_place};  // as OneShot's
     v1::Record record;
     v1::SwapRecordReply swap_reply;
   };
@@ -160,8 +160,8 @@ void RecordClient::Impl::begin(Shared operation, Result<void> ok, Duration deadl
       // Not by post(), which would run what is queued here, callbacks too: a caller may hold locks.
       executor_.after(Duration::zero(), [this, operation = std::move(operation), ok] {
         operations_.insert(operation);
-        if (stopping_) return finish(operation, Error(Errc::store_failed, "stopped"), nullptr);
         if (!ok) return finish(operation, ok.error(), nullptr);
+        if (stopping_) return finish(operation, Error(Errc::store_failed, "stopped"), nullptr);
         executor_.after(operation->deadline - Executor::now(), [this, operation] {
           if (!operation->finished) expired(operation);
         });
@@ -207,7 +207,7 @@ void RecordClient::Impl::send(const Shared& operation, std::size_t index) {
   attempt->link = index;
   attempt->began = Executor::now();
   // A little more than the operation's own, which its timer ends.
-  attempt->context.set_deadline(
+  attempt->context->set_deadline(
       std::chrono::system_clock::now() +
       std::chrono::duration_cast<std::chrono::microseconds>(operation->deadline - attempt->began) +
       std::chrono::milliseconds(10));
@@ -221,15 +221,16 @@ void RecordClient::Impl::send(const Shared& operation, std::size_t index) {
   };
   auto* async = links_[index].stub->async();
   if (operation->get_done) {
-    async->GetRecord(&attempt->context, &operation->get, &attempt->record, std::move(done));
+    async->GetRecord(&*attempt->context, &operation->get, &attempt->record, std::move(done));
   } else {
-    async->SwapRecord(&attempt->context, &operation->swap, &attempt->swap_reply, std::move(done));
+    async->SwapRecord(&*attempt->context, &operation->swap, &attempt->swap_reply, std::move(done));
   }
 }
 
 void RecordClient::Impl::answered(const Shared& operation, const std::shared_ptr<Attempt>& attempt,
                                   const grpc::Status& status) {
   operation->attempts.erase(attempt);
+  attempt->context.reset();
   Link& link = links_[attempt->link];
   if (!operation->finished) {
     if (status.ok()) {
@@ -307,7 +308,7 @@ void RecordClient::Impl::finish(const Shared& operation, const std::optional<Err
                                 const Attempt* answer) {
   operation->finished = true;
   operations_.erase(operation);
-  for (const auto& attempt : operation->attempts) attempt->context.TryCancel();
+  for (const auto& attempt : operation->attempts) attempt->context->TryCancel();
   if (operation->get_done) {
     const auto done = std::exchange(operation->get_done, nullptr);
     error ? done(*error) : done(decode_entry(answer->record));

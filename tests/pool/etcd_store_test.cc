@@ -3,7 +3,6 @@
 #include "pool/etcd_store.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
 
 #include <algorithm>
 #include <atomic>
@@ -201,7 +200,7 @@ TEST(EtcdStore, AFrozenMemberIsLeftForAnotherAfterOneAttempt) {
   ASSERT_TRUE(leader);
   const std::size_t frozen = (*leader + 1) % 3;
   const auto store = open_ready("etcd://" + etcd.endpoint(frozen) + "," + etcd.endpoint(*leader));
-  etcd.signal(frozen, SIGSTOP);
+  etcd.freeze(frozen);
   auto begin = Clock::now();
   const auto put = swap(*store, {.key = "pool/media", .expected = 0, .value = "x"});
   std::printf("[ measured ] swap with a frozen member first: %.1f ms\n", ms_since(begin));
@@ -210,7 +209,7 @@ TEST(EtcdStore, AFrozenMemberIsLeftForAnotherAfterOneAttempt) {
   begin = Clock::now();
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(get(*store, "pool/media"));
   EXPECT_LT(ms_since(begin), 250) << "it stays with the one that answers";
-  etcd.signal(frozen, SIGCONT);
+  etcd.thaw(frozen);
 }
 
 // Increments one counter from several threads and stores. What the store says of each swap must

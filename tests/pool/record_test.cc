@@ -109,7 +109,11 @@ class RegistrarProcess {
   RegistrarProcess(const RegistrarProcess&) = delete;
   RegistrarProcess& operator=(const RegistrarProcess&) = delete;
   [[nodiscard]] const std::string& endpoint() const { return endpoint_; }
-  void signal(int number) const { ::kill(pid_, number); }
+  // Returns once all of its threads stand still.
+  void freeze() const {
+    ::kill(pid_, SIGSTOP);
+    ::waitpid(pid_, nullptr, WUNTRACED);
+  }
 
  private:
   std::string endpoint_;
@@ -197,7 +201,7 @@ TEST(Records, AFrozenRegistrarCostsAThirdOfTheDeadlineOnce) {
     return false;
   }());
   ASSERT_TRUE(get(*client, "call"));
-  frozen.signal(SIGSTOP);
+  frozen.freeze();
 
   auto begin = Clock::now();
   ASSERT_TRUE(swap(*client, "call", 0, "one")->swapped);
@@ -217,7 +221,7 @@ TEST(Records, AnswersComeByTheDeadlineWhereEveryRegistrarIsFrozen) {
     std::this_thread::sleep_for(milliseconds(50));
   }
   ASSERT_TRUE(get(*client, "call"));
-  frozen.signal(SIGSTOP);
+  frozen.freeze();
   const auto begin = Clock::now();
   const auto answer = get(*client, "call", milliseconds(150));
   ASSERT_FALSE(answer);
@@ -302,7 +306,7 @@ TEST(Records, MoreThanTheLimitInFlightIsOverloadAtOnceAndEachIsAnsweredOnce) {
 
 TEST(Records, StopAnswersWhatIsUnderWayAndWhatComesLater) {
   const RegistrarProcess frozen;
-  frozen.signal(SIGSTOP);
+  frozen.freeze();
   const auto client = start_client({frozen.endpoint()});
   std::promise<Result<StoreEntry>> answer;
   client->get("call", std::chrono::seconds(30),

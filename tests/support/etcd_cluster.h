@@ -121,7 +121,12 @@ class EtcdCluster {
     ::waitpid(members_[i].pid, nullptr, 0);
     members_[i].pid = -1;
   }
-  void signal(std::size_t i, int number) const { ::kill(members_[i].pid, number); }
+  // Returns once all of its threads stand still.
+  void freeze(std::size_t i) const {
+    ::kill(members_[i].pid, SIGSTOP);
+    ::waitpid(members_[i].pid, nullptr, WUNTRACED);
+  }
+  void thaw(std::size_t i) const { ::kill(members_[i].pid, SIGCONT); }
 
   // The value of a metric that a member counts; -1 where it does not tell.
   [[nodiscard]] double metric(std::size_t i, const std::string& name) const {

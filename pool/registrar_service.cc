@@ -10,8 +10,9 @@
 #include <unordered_map>
 #include <utility>
 
+#include "pool/admission.h"
+#include "pool/counted_store.h"
 #include "pool/executor.h"
-#include "pool/ledger.h"
 #include "pool/memory_store.h"
 #include "pool/proto/registrar.grpc.pb.h"
 #include "pool/record_service.h"
@@ -62,11 +63,16 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
  public:
   explicit Impl(Options options)
       : options_(std::move(options)),
-        store_(options_.store ? std::move(options_.store) : std::make_unique<MemoryStore>()),
+        store_(std::make_unique<CountedStore>(options_.store ? std::move(options_.store)
+                                                             : std::make_unique<MemoryStore>())),
         first_epoch_(options_.first_epoch != 0 ? options_.first_epoch : unix_ms()),
         gate_(options_.tls != nullptr, options_.log),
         records_(*store_),
-        core_(options_.core, Executor::now(), options_.seed) {}
+        core_(options_.core, Executor::now(), options_.seed),
+        admission_({}, *store_, executor_, options_.log,
+                   [this](StreamId stream, const Admission::Verdict& verdict) {
+                     decided(stream, verdict);
+                   }) {}
 
   ~Impl() override { stop(); }
 
@@ -77,6 +83,12 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
     return options_.listen.substr(0, options_.listen.rfind(':') + 1) + std::to_string(port_);
   }
   [[nodiscard]] std::uint64_t refused_peers() const { return gate_.refused(); }
+  [[nodiscard]] StoreState store_state() const {
+    return {.operations = store_->counts().operations,
+            .failures = store_->counts().failures,
+            .records = store_->records(),
+            .trouble = store_->trouble()};
+  }
   pool::Registrar::Counts counts() {
     pool::Registrar::Counts counts;
     executor_.run([&] { counts = core_.counts(); });
@@ -181,6 +193,7 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
 
   [[nodiscard]] bool overloaded() const { return executor_.queued() >= options_.max_queued; }
   Result<void> resolve(const v1::ResolveRequest& request, v1::ResolveReply& reply);
+  void decided(StreamId stream, const Admission::Verdict& verdict);
   void tick();
   void flush();
   void log(LogLevel level, std::string_view text) const {
@@ -188,7 +201,7 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
   }
 
   Options options_;
-  std::unique_ptr<Store> store_;
+  std::unique_ptr<CountedStore> store_;
   std::uint64_t first_epoch_;
   std::uint16_t port_ = 0;
   std::atomic<std::uint64_t> next_id_{1};
@@ -197,6 +210,7 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
 
   // Touched by tasks of the executor alone.
   pool::Registrar core_;
+  Admission admission_;
   std::unordered_map<StreamId, ServeStream*> serving_;
   std::unordered_map<WatcherId, WatchStream*> watching_;
 
@@ -245,6 +259,32 @@ class RegistrarServer::Impl::ServeStream final
     Finish(status);
   }
 
+  void decided(const Admission::Verdict& verdict) {
+    if (ended_ || finished_) return;
+    const auto& epoch = verdict.epoch;
+    if (verdict.confirms && epoch && *epoch == verdict.registration.epoch) return;
+    Result<void> outcome;
+    if (!epoch) {
+      outcome = epoch.error();
+    } else {
+      outcome = impl_.core_.attach(Executor::now(), id_, verdict.registration, *epoch);
+    }
+    impl_.flush();
+    if (!outcome) {
+      impl_.log(LogLevel::warning,
+                "refused '" + verdict.registration.name + "': " + outcome.error().message());
+      return finish(to_status(outcome.error()));
+    }
+    registered_ = true;
+    v1::ServeReply reply;
+    reply.mutable_registered()->set_epoch(*epoch);
+    const auto interval = std::chrono::duration_cast<std::chrono::microseconds>(
+        impl_.options_.core.heartbeat_interval);
+    reply.mutable_registered()->set_heartbeat_interval_us(
+        static_cast<std::uint64_t>(interval.count()));
+    send(std::move(reply));
+  }
+
  private:
   void opened() {
     impl_.serving_.emplace(id_, this);
@@ -261,6 +301,7 @@ class RegistrarServer::Impl::ServeStream final
 
   void ended() {
     if (!std::exchange(ended_, true)) {
+      impl_.admission_.forget(id_);
       impl_.core_.stream_ended(Executor::now(), id_);
       impl_.flush();
     }
@@ -274,6 +315,7 @@ class RegistrarServer::Impl::ServeStream final
       return finish(to_status(Error(Errc::bad_argument, "a message that says nothing")));
     }
     const v1::Heartbeat& beat = request_.heartbeat();
+    if (!registered_ && impl_.admission_.claiming(id_)) return read_on();
     const auto outcome = impl_.core_.heartbeat(Executor::now(), id_,
                                                {.load = beat.load(),
                                                 .calls = beat.calls(),
@@ -295,41 +337,14 @@ class RegistrarServer::Impl::ServeStream final
       impl_.log(LogLevel::warning, "refused a registration: " + ok.error().message());
       return finish(to_status(ok.error()));
     }
-    EpochClaim claim{.registration = registration,
-                     .first_epoch = impl_.first_epoch_,
-                     .pool_is_empty = impl_.core_.pool_is_empty(registration.pool)};
-    // The store may answer on a thread of its own, and after the stream has gone.
-    claim_epoch(*impl_.store_, std::move(claim),
-                [&impl = impl_, id = id_, registration](Result<std::uint64_t> epoch) {
-                  impl.executor_.post([&impl, id, registration, epoch] {
-                    const auto it = impl.serving_.find(id);
-                    if (it != impl.serving_.end()) it->second->granted(registration, epoch);
-                  });
-                });
-  }
-
-  void granted(const Registration& registration, const Result<std::uint64_t>& epoch) {
-    if (ended_ || finished_) return;
-    Result<void> outcome;
-    if (!epoch) {
-      outcome = epoch.error();
-    } else {
-      outcome = impl_.core_.attach(Executor::now(), id_, registration, *epoch);
-    }
-    impl_.flush();
-    if (!outcome) {
-      impl_.log(LogLevel::warning,
-                "refused '" + registration.name + "': " + outcome.error().message());
-      return finish(to_status(outcome.error()));
-    }
-    registered_ = true;
-    v1::ServeReply reply;
-    reply.mutable_registered()->set_epoch(*epoch);
-    const auto interval = std::chrono::duration_cast<std::chrono::microseconds>(
-        impl_.options_.core.heartbeat_interval);
-    reply.mutable_registered()->set_heartbeat_interval_us(
-        static_cast<std::uint64_t>(interval.count()));
-    send(std::move(reply));
+    // A registrar that has just started does not know who is in the pool.
+    const bool settled =
+        Executor::now() - impl_.core_.started_at() >= impl_.options_.core.settle_time;
+    impl_.admission_.claim(
+        id_, {.registration = registration,
+              .first_epoch = impl_.first_epoch_,
+              .pool_is_empty = settled && impl_.core_.pool_is_empty(registration.pool)});
+    // Heartbeats go on while the store is asked.
     read_on();
   }
 
@@ -488,6 +503,11 @@ Result<void> RegistrarServer::Impl::listen() {
   return {};
 }
 
+void RegistrarServer::Impl::decided(StreamId stream, const Admission::Verdict& verdict) {
+  const auto it = serving_.find(stream);
+  if (it != serving_.end()) it->second->decided(verdict);
+}
+
 void RegistrarServer::Impl::tick() {
   core_.tick(Executor::now());
   flush();
@@ -558,6 +578,9 @@ void RegistrarServer::stop() {
 }
 std::uint64_t RegistrarServer::refused_peers() const {
   return impl_->refused_peers();
+}
+RegistrarServer::StoreState RegistrarServer::store_state() const {
+  return impl_->store_state();
 }
 Registrar::Counts RegistrarServer::counts() const {
   return impl_->counts();

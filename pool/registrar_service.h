@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,13 @@ class RegistrarServer {
     Log log;
   };
 
+  struct StoreState {
+    std::uint64_t operations = 0;
+    std::uint64_t failures = 0;
+    std::optional<std::size_t> records;  // as Store::records()
+    std::string trouble;                 // empty: it answers
+  };
+
   // Errors: bind_failed (busy or not ours), bad_endpoint.
   static Result<std::unique_ptr<RegistrarServer>> start(Options options);
   ~RegistrarServer();
@@ -42,6 +50,7 @@ class RegistrarServer {
   // Both wait for what the core is at; not for data paths.
   [[nodiscard]] Registrar::Counts counts() const;
   [[nodiscard]] std::uint64_t refused_peers() const;  // whose certificate lacks the role
+  [[nodiscard]] StoreState store_state() const;       // not after stop()
   [[nodiscard]] std::vector<ListedPool> list(const std::string& pool = {}) const;
 
  private:

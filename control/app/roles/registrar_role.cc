@@ -14,7 +14,7 @@
 namespace rtpool::control {
 
 struct RegistrarRole::Impl {
-  pool::Store* store = nullptr;  // the server's
+  std::string store;  // as --store says
   std::unique_ptr<pool::RegistrarServer> server;
 };
 
@@ -50,7 +50,7 @@ Result<std::unique_ptr<RegistrarRole>> RegistrarRole::start(const RegistrarOptio
   o.tls = options.tls;
   auto store = open_store(options.store);
   if (!store) return Error(AppErrc::start_failed, "registrar: --store: " + store.error().message());
-  role->impl_->store = store->get();
+  role->impl_->store = options.store;
   o.store = std::move(*store);
   const auto limits = o.core;
   auto started = pool::RegistrarServer::start(std::move(o));
@@ -71,7 +71,7 @@ std::uint16_t RegistrarRole::port() const {
 
 std::vector<std::string> RegistrarRole::missing() const {
   // It listens from the start; a pool without relays is the controllers' and relays' to miss.
-  const auto trouble = impl_->store->trouble();
+  const auto trouble = impl_->server->store_state().trouble;
   if (!trouble.empty()) return {"registrar: the store: " + trouble};
   return {};
 }
@@ -90,11 +90,16 @@ void RegistrarRole::write_metrics(MetricPage& page) const {
   page.counter("rtpool_tls_refused_peers_total",
                "Requests refused for the role that the peer's certificate lacks.",
                value(impl_->server->refused_peers()), {{"service", "registrar"}});
+  const auto store = impl_->server->store_state();
+  page.counter("rtpool_registrar_store_operations_total", "Operations asked of the store.",
+               value(store.operations));
+  page.counter("rtpool_registrar_store_failures_total", "Those that the store failed or refused.",
+               value(store.failures));
   page.gauge("rtpool_registrar_store_up", "1 while the store answers.",
-             impl_->store->trouble().empty() ? 1 : 0);
-  if (const auto records = impl_->store->records()) {
+             store.trouble.empty() ? 1 : 0);
+  if (store.records) {
     page.gauge("rtpool_registrar_records", "Call records in the store, where that is its memory.",
-               value(*records));
+               value(*store.records));
   }
   std::map<std::string_view, std::uint64_t> states{
       {"up", 0}, {"suspect", 0}, {"drained", 0}, {"full", 0}};
@@ -112,7 +117,8 @@ void RegistrarRole::write_status(nlohmann::json& status) const {
                          {"pools", counts.pools},
                          {"relays", counts.elements},
                          {"watchers", counts.watchers},
-                         {"store_trouble", impl_->store->trouble()}};
+                         {"store", impl_->store},
+                         {"store_trouble", impl_->server->store_state().trouble}};
 }
 
 std::optional<nlohmann::json> RegistrarRole::pool() {

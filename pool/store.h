@@ -5,7 +5,8 @@
 // the calling thread or another, before or after the call returns, and never later than the store's
 // own deadline. Liveness is never kept here.
 //
-// Errors: store_failed (no answer; whether a swap was done is then not known), store_full.
+// Errors: store_failed (no answer; whether a swap was done is then not known), store_full,
+// overloaded (too many operations under way).
 #pragma once
 
 #include <cstddef>

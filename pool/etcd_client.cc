@@ -29,24 +29,24 @@ Result<void> check_readable(const char* setting, const std::string& path) {
                std::string(setting) + "=" + path + " can't be read, is no file or is empty");
 }
 
-// etcd tells some faults by words alone (its rpctypes).
+// etcd tells some faults by words alone (its rpctypes), some of them with varying codes.
 EtcdFault fault_of(const grpc::Status& status) {
-  const std::string_view text = status.error_message();
-  const auto says = [text](std::string_view part) {
-    return text.find(part) != std::string_view::npos;
+  const auto says = [text = status.error_message()](std::string_view part) {
+    return text.find(part) != std::string::npos;
   };
+  if (says("authentication failed")) return EtcdFault::denied;
+  if (says("auth store is old") || says("user name is empty") || says("invalid auth token")) {
+    return EtcdFault::bad_token;
+  }
+  if (says("lease not found")) return EtcdFault::lease_gone;
+  if (says("space exceeded")) return EtcdFault::full;
   switch (status.error_code()) {
     case grpc::StatusCode::UNAUTHENTICATED:
       return EtcdFault::bad_token;
     case grpc::StatusCode::PERMISSION_DENIED:
       return EtcdFault::denied;
     case grpc::StatusCode::NOT_FOUND:
-      return says("lease not found") ? EtcdFault::lease_gone : EtcdFault::refused;
-    case grpc::StatusCode::RESOURCE_EXHAUSTED:
-      return says("space exceeded") ? EtcdFault::full : EtcdFault::no_answer;
     case grpc::StatusCode::INVALID_ARGUMENT:
-      if (says("auth store is old") || says("user name is empty")) return EtcdFault::bad_token;
-      return says("authentication failed") ? EtcdFault::denied : EtcdFault::refused;
     case grpc::StatusCode::FAILED_PRECONDITION:
     case grpc::StatusCode::OUT_OF_RANGE:
       return EtcdFault::refused;

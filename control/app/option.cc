@@ -32,12 +32,21 @@ std::string quoted(std::string_view text) {
   return out + (text.size() > 80 ? "…\"" : "\"");
 }
 
+// As it was given, but for a URL with a password, which would end up in a journal.
+std::string shown(std::string_view text) {
+  const auto scheme = text.find("://");
+  const bool secret =
+      text.find('@') != std::string_view::npos || text.find("password=") != std::string_view::npos;
+  if (scheme == std::string_view::npos || !secret) return quoted(text);
+  return quoted(std::string(text.substr(0, scheme)) + "://...");
+}
+
 Result<void> apply_one(const std::vector<Option>& table, const GivenValue& given) {
   const Option* option = find_option(table, given.name);
   if (option == nullptr) return usage(given.where + "unknown option " + given.name);
   if (auto set = option->set(given.text); !set) {
     const std::string flag = given.where.empty() ? "--" : "";
-    return usage(given.where + flag + given.name + " " + quoted(given.text) + " " +
+    return usage(given.where + flag + given.name + " " + shown(given.text) + " " +
                  set.error().detail);
   }
   return {};

@@ -49,7 +49,7 @@ Result<std::unique_ptr<RegistrarRole>> RegistrarRole::start(const RegistrarOptio
   o.log = pool_log("registrar");
   o.tls = options.tls;
   auto store = open_store(options.store);
-  if (!store) return Error(AppErrc::start_failed, "registrar: --store: " + store.error().message());
+  if (!store) return Error(AppErrc::start_failed, "registrar: --store: " + store.error().detail);
   role->impl_->store = options.store;
   o.store = std::move(*store);
   const auto limits = o.core;

@@ -1,8 +1,6 @@
 #include "pool/policy.h"
 
 #include <algorithm>
-#include <limits>
-#include <map>
 
 #include "relay/base/assert.h"
 
@@ -12,201 +10,362 @@ namespace {
 // A hand-out that no load report has answered for so long is no longer in flight.
 constexpr Duration kHandOutMemory = std::chrono::seconds(1);
 constexpr std::uint32_t kAssumedCapacity = 1'000;
+// Weighted round robin: an element is due again after this, divided by its weight. Divisible by all
+// weights up to 16.
+constexpr std::uint64_t kRound = 72'072'000;
 
 std::uint64_t degradation(const PolicyValues& values) {
   if (values.load_degradation > 0) return values.load_degradation;
   return kFullLoad / (values.capacity > 0 ? values.capacity : kAssumedCapacity);
 }
 
-bool same_zone(const PoolElement& element, std::string_view zone) {
-  return zone.empty() || element.zone == zone;
+std::uint64_t step(const PoolElement& element) {
+  return kRound / std::max<std::uint32_t>(1, element.values.weight);
 }
 
 }  // namespace
 
-void Selector::set_view(Policy policy, std::span<const PoolElement> elements) {
-  policy_ = policy;
-  std::vector<Entry> old;
-  old.swap(entries_);
-  std::map<PoolElementId, Entry*> known;
-  for (Entry& entry : old) known.emplace(entry.element.id, &entry);
-  for (const PoolElement& element : elements) {
-    if (const auto it = known.find(element.id); it != known.end()) {
-      const auto at = std::lower_bound(
-          entries_.begin(), entries_.end(), element.id,
-          [](const Entry& entry, PoolElementId id) { return entry.element.id < id; });
-      entries_.insert(at, std::move(*it->second));
-      known.erase(it);
-    }
-    put(element);
+bool Selector::draws() const {
+  return policy_ == Policy::random || policy_ == Policy::weighted_random ||
+         policy_ == Policy::randomized_least_used || policy_ == Policy::srv;
+}
+
+// Never 0 for an element that may be chosen: those of weight 0 are among themselves.
+std::uint64_t Selector::share(const Entry& entry) const {
+  const PoolElement& element = entry.element;
+  if (policy_ == Policy::random) return 1;
+  if (policy_ == Policy::randomized_least_used) return std::uint64_t{kFullLoad} - element.load;
+  return std::max<std::uint32_t>(1, element.values.weight);
+}
+
+std::uint64_t Selector::cost(const Entry& entry) const {
+  const PoolElement& element = entry.element;
+  switch (policy_) {
+    case Policy::weighted_round_robin:
+      return entry.pass;
+    case Policy::priority:
+      return std::numeric_limits<std::uint32_t>::max() - element.values.priority;
+    case Policy::least_used:
+      return element.load;
+    case Policy::least_used_degradation:
+      return element.load + entry.hand_outs * degradation(element.values);
+    case Policy::priority_least_used:
+      // Load plus what one more user would add.
+      return element.load + degradation(element.values);
+    default:
+      return 0;  // round robin: chosen_at decides
   }
+}
+
+Selector::GroupKey Selector::key(const Entry& entry, bool doubtful) const {
+  const PoolElement& element = entry.element;
+  const bool spare = element.values.weight == 0;
+  const bool srv = policy_ == Policy::srv;
+  // Worst first: better a damped one than one that may be dead, and one of weight 0 than either.
+  const std::uint32_t rank =
+      (doubtful ? 4U : 0U) + (element.damped ? 2U : 0U) + (spare && !srv ? 1U : 0U);
+  return {.rank = rank,
+          .priority_class = srv ? element.values.priority : 0,
+          .spare = spare && srv};
+}
+
+void Selector::set_view(Policy policy, std::span<const PoolElement> elements) {
+  set_policy(policy);
+  std::set<PoolElementId> named;
+  for (const PoolElement& element : elements) named.insert(element.id);
+  std::vector<PoolElementId> gone;
+  for (const auto& [id, entry] : entries_) {
+    if (!named.contains(id)) gone.push_back(id);
+  }
+  for (const PoolElementId id : gone) remove(id);
+  for (const PoolElement& element : elements) put(element);
+}
+
+void Selector::set_policy(Policy policy) {
+  if (policy == policy_) return;
+  policy_ = policy;
+  for (auto& [id, entry] : entries_) {
+    entry.seats = {};
+    entry.homes = {};
+  }
+  groups_.clear();
+  for (auto& [id, entry] : entries_) place(entry);
+}
+
+void Selector::count(const PoolElement& element, std::ptrdiff_t by) {
+  if (element.drained) return;
+  serving_ += static_cast<std::size_t>(by);
+  if (element.full()) full_ += static_cast<std::size_t>(by);
+}
+
+void Selector::enter_zone(Entry& entry) {
+  entry.zone = 0;
+  if (entry.element.zone.empty()) return;
+  Zone& zone = zones_[entry.element.zone];
+  if (zone.elements++ == 0) zone.number = ++last_zone_;
+  entry.zone = zone.number;
+}
+
+void Selector::leave_zone(const Entry& entry) {
+  const auto zone = zones_.find(entry.element.zone);
+  if (zone != zones_.end() && --zone->second.elements == 0) zones_.erase(zone);
 }
 
 void Selector::put(const PoolElement& element) {
-  const auto at =
-      std::lower_bound(entries_.begin(), entries_.end(), element.id,
-                       [](const Entry& entry, PoolElementId id) { return entry.element.id < id; });
-  if (at == entries_.end() || at->element.id != element.id) {
-    Entry entry;
+  const auto [it, fresh] = entries_.try_emplace(element.id);
+  Entry& entry = it->second;
+  if (fresh) {
     entry.element = element;
-    entries_.insert(at, std::move(entry));
+    enter_zone(entry);
+    count(element, 1);
+    place(entry);
     return;
   }
-  if (at->element.epoch != element.epoch) {
-    *at = Entry{};
-  } else if (at->element.load_sequence != element.load_sequence) {
-    at->hand_outs = 0;
+  count(entry.element, -1);
+  count(element, 1);
+  if (entry.element.epoch != element.epoch) {  // another process, of which nothing is known
+    forget_hand_outs(entry);
+    unshun(entry);
+    entry.chosen_at = 0;
+    entry.pass = 0;
+  } else if (entry.element.load_sequence != element.load_sequence) {
+    forget_hand_outs(entry);
   }
-  at->element = element;
+  if (entry.element.zone != element.zone) {
+    leave_zone(entry);
+    entry.element = element;
+    enter_zone(entry);
+  } else {
+    entry.element = element;
+  }
+  place(entry);
 }
 
 void Selector::remove(PoolElementId id) {
-  std::erase_if(entries_, [&](const Entry& entry) { return entry.element.id == id; });
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return;
+  Entry& entry = it->second;
+  forget_hand_outs(entry);
+  unshun(entry);
+  place(entry, true);
+  count(entry.element, -1);
+  leave_zone(entry);
+  entries_.erase(it);
 }
 
 const PoolElement* Selector::find(PoolElementId id) const {
-  const auto at = std::lower_bound(
-      entries_.begin(), entries_.end(), id,
-      [](const Entry& entry, PoolElementId key) { return entry.element.id < key; });
-  return at != entries_.end() && at->element.id == id ? &at->element : nullptr;
+  const auto it = entries_.find(id);
+  return it == entries_.end() ? nullptr : &it->second.element;
+}
+
+// Seats the element where its state says, or nowhere; in the groups where it sits already, only
+// what it is worth is renewed.
+void Selector::place(Entry& entry, bool gone) {
+  const PoolElement& element = entry.element;
+  const bool shunned = entry.shunned_until != Instant{};
+  const bool seated = !gone && !element.drained && !element.full();
+  const auto homes = std::exchange(entry.homes, {});
+  for (Group* home : homes) {
+    if (home != nullptr) --home->away;
+  }
+  for (std::size_t i = 0; i < entry.seats.size(); ++i) {
+    GroupKey at = key(entry, element.suspect || shunned);
+    at.zone = zone(entry, i);
+    const bool here = seated && (i == 0 || entry.zone != 0);
+    sit(entry, entry.seats[i], here ? &group_at(at) : nullptr);
+    if (!here || !shunned || element.suspect) continue;
+    at = key(entry, false);
+    at.zone = zone(entry, i);
+    entry.homes[i] = &group_at(at);
+    ++entry.homes[i]->away;
+    make_room(*entry.homes[i]);
+  }
+  for (const Group* home : homes) {
+    if (home != nullptr) drop_if_empty(*home);
+  }
+}
+
+void Selector::sit(Entry& entry, Seat& seat, Group* group) {
+  if (seat.group == group) return group == nullptr ? void() : refresh(entry, seat);
+  if (seat.group != nullptr) {
+    auto& members = seat.group->members;
+    Entry* last = members.back();
+    members[seat.index] = last;
+    for (Seat& moved : last->seats) {
+      if (moved.group == seat.group) moved.index = seat.index;
+    }
+    members.pop_back();
+    for (const Seat& moved : last->seats) {
+      if (moved.group == seat.group && last != &entry) refresh(*last, moved);
+    }
+    make_room(*seat.group);
+    drop_if_empty(*seat.group);
+  }
+  seat = {};
+  if (group == nullptr) return;
+  // One that was away is due as if it had come only now.
+  entry.pass = std::max(entry.pass, pass_ + step(entry.element) / 2);
+  group->members.push_back(&entry);
+  make_room(*group);
+  seat = {.group = group, .index = group->members.size() - 1};
+  refresh(entry, seat);
+}
+
+void Selector::make_room(Group& group) const {
+  const std::size_t places = group.members.size() + group.away;
+  if (group.members.capacity() < places) group.members.reserve(2 * places);
+  draws() ? group.shares.resize(places) : group.turns.resize(places);
+  for (std::size_t i = group.members.size(); i < places; ++i) {
+    draws() ? group.shares.set(i, {}) : group.turns.set(i, {});
+  }
+}
+
+Selector::Group& Selector::group_at(const GroupKey& key) {
+  Group& group = groups_[key];
+  group.key = key;
+  return group;
+}
+
+void Selector::drop_if_empty(const Group& group) {
+  if (group.members.empty() && group.away == 0) groups_.erase(GroupKey(group.key));
+}
+
+void Selector::refresh(Entry& entry) {
+  for (const Seat& seat : entry.seats) {
+    if (seat.group != nullptr) refresh(entry, seat);
+  }
+}
+
+void Selector::refresh(Entry& entry, const Seat& seat) const {
+  if (draws()) {
+    seat.group->shares.set(seat.index, entry.hidden ? 0 : share(entry));
+  } else if (entry.hidden) {
+    seat.group->turns.set(seat.index, {});
+  } else {
+    seat.group->turns.set(seat.index, {.cost = cost(entry),
+                                       .chosen_at = entry.chosen_at,
+                                       .id = entry.element.id,
+                                       .entry = &entry});
+  }
+}
+
+void Selector::forget_hand_outs(Entry& entry) {
+  if (entry.hand_outs == 0) return;
+  entry.hand_outs = 0;
+  (entry.earlier != nullptr ? entry.earlier->later : earliest_hand_out_) = entry.later;
+  (entry.later != nullptr ? entry.later->earlier : latest_hand_out_) = entry.earlier;
+  entry.earlier = entry.later = nullptr;
 }
 
 void Selector::shun(PoolElementId id, Instant until) {
-  for (Entry& entry : entries_) {
-    if (entry.element.id == id) entry.shunned_until = until;
+  const auto it = entries_.find(id);
+  if (it == entries_.end()) return;
+  unshun(it->second);
+  it->second.shunned_until = until;
+  shunned_.emplace(until, id);
+  place(it->second);
+}
+
+void Selector::unshun(Entry& entry) {
+  if (entry.shunned_until == Instant{}) return;
+  shunned_.erase({entry.shunned_until, entry.element.id});
+  entry.shunned_until = {};
+}
+
+void Selector::expire(Instant now) {
+  while (earliest_hand_out_ != nullptr &&
+         now - earliest_hand_out_->first_hand_out > kHandOutMemory) {
+    Entry& entry = *earliest_hand_out_;
+    forget_hand_outs(entry);
+    refresh(entry);
+  }
+  while (!shunned_.empty() && shunned_.begin()->first <= now) {
+    Entry& entry = entries_.at(shunned_.begin()->second);
+    unshun(entry);
+    place(entry);
   }
 }
 
-void Selector::forget_old_hand_outs(Entry& entry, Instant now) const {
-  if (entry.hand_outs > 0 && now - entry.first_hand_out > kHandOutMemory) entry.hand_outs = 0;
+void Selector::hide(std::span<const PoolElementId> ids, bool hidden) {
+  for (const PoolElementId id : ids) {
+    const auto it = entries_.find(id);
+    if (it == entries_.end() || it->second.hidden == hidden) continue;
+    it->second.hidden = hidden;
+    refresh(it->second);
+  }
 }
 
-Selector::Entry* Selector::choose(Instant now, const SelectRequest& request) {
-  saw_full_ = false;
-  candidates_.clear();
-  unsigned best = std::numeric_limits<unsigned>::max();
-  for (Entry& entry : entries_) {
-    const PoolElement& element = entry.element;
-    if (element.drained) continue;
-    if (std::find(request.exclude.begin(), request.exclude.end(), element.id) !=
-        request.exclude.end()) {
-      continue;
+Selector::Entry* Selector::choose(std::string_view zone) {
+  const auto own = zone.empty() ? zones_.end() : zones_.find(zone);
+  for (auto it = groups_.begin(); it != groups_.end();) {
+    const std::uint32_t rank = it->first.rank;
+    if (own != zones_.end()) {
+      const std::uint32_t number = own->second.number;
+      for (auto at = groups_.lower_bound({.rank = rank, .zone = number});
+           at != groups_.end() && at->first.rank == rank && at->first.zone == number; ++at) {
+        if (Entry* entry = choose(at->second)) return entry;
+      }
     }
-    if (element.full()) {
-      saw_full_ = true;
-      continue;
+    for (; it != groups_.end() && it->first.rank == rank && it->first.zone == 0; ++it) {
+      if (Entry* entry = choose(it->second)) return entry;
     }
-    // Worst first: better a far relay, or one of weight 0, than one that may be dead.
-    const bool doubtful = element.suspect || now < entry.shunned_until;
-    const unsigned rank = (doubtful ? 4U : 0U) + (element.values.weight == 0 ? 2U : 0U) +
-                          (same_zone(element, request.zone) ? 0U : 1U);
-    if (rank > best) continue;
-    if (rank < best) candidates_.clear();
-    best = rank;
-    forget_old_hand_outs(entry, now);
-    candidates_.push_back(&entry);
+    it = groups_.lower_bound({.rank = rank + 1});
   }
-  return candidates_.empty() ? nullptr : choose_by_policy();
+  return nullptr;
 }
 
-Selector::Entry* Selector::choose_by_policy() {
-  switch (policy_) {
-    case Policy::weighted_round_robin:
-      return by_smooth_weight();
-    case Policy::random:
-      return candidates_[random_.below(static_cast<std::uint32_t>(candidates_.size()))];
-    case Policy::weighted_random:
-      return by_random_weight(
-          [](const Entry& entry) { return std::uint64_t{entry.element.values.weight}; });
-    case Policy::priority:
-      return least([](const Entry& entry) {
-        return std::uint64_t{std::numeric_limits<std::uint32_t>::max()} -
-               entry.element.values.priority;
-      });
-    case Policy::least_used:
-      return least([](const Entry& entry) { return std::uint64_t{entry.element.load}; });
-    case Policy::least_used_degradation:
-      return least([](const Entry& entry) {
-        return entry.element.load + entry.hand_outs * degradation(entry.element.values);
-      });
-    case Policy::priority_least_used:
-      // RFC 5356 section 4.3: load plus what one more user would add.
-      return least([](const Entry& entry) {
-        return entry.element.load + degradation(entry.element.values);
-      });
-    case Policy::randomized_least_used:
-      return by_random_weight(
-          [](const Entry& entry) { return std::uint64_t{kFullLoad} - entry.element.load; });
-    case Policy::round_robin:
-      break;
-  }
-  return least([](const Entry&) { return std::uint64_t{0}; });
+Selector::Entry* Selector::choose(const Group& group) {
+  if (!draws()) return group.turns.all().entry;
+  const std::uint64_t total = group.shares.all();
+  return total == 0 ? nullptr : group.members[group.shares.place(random_() % total)];
 }
 
-// The candidate of the lowest cost; among equals the one chosen longest ago, which is round robin.
-Selector::Entry* Selector::least(std::uint64_t (*cost)(const Entry&)) {
-  Entry* best = candidates_.front();
-  std::uint64_t best_cost = cost(*best);
-  for (Entry* entry : candidates_) {
-    const std::uint64_t entry_cost = cost(*entry);
-    if (entry_cost < best_cost || (entry_cost == best_cost && entry->chosen_at < best->chosen_at)) {
-      best = entry;
-      best_cost = entry_cost;
-    }
+// The part of being chosen that moves a rotation on.
+void Selector::take_turn(Entry& entry) {
+  entry.chosen_at = ++choices_;
+  if (policy_ == Policy::weighted_round_robin) {
+    pass_ = std::max(pass_, entry.pass);
+    entry.pass += step(entry.element);
   }
-  return best;
 }
 
-// Smooth weighted round robin: each gains its weight, the richest is chosen and pays the sum.
-Selector::Entry* Selector::by_smooth_weight() {
-  Entry* best = candidates_.front();
-  std::int64_t total = 0;
-  for (Entry* entry : candidates_) {
-    const std::int64_t weight = std::max<std::int64_t>(1, entry->element.values.weight);
-    entry->smooth_weight += weight;
-    total += weight;
-    if (entry->smooth_weight > best->smooth_weight) best = entry;
-  }
-  best->smooth_weight -= total;
-  return best;
-}
-
-Selector::Entry* Selector::by_random_weight(std::uint64_t (*weight)(const Entry&)) {
-  std::uint64_t total = 0;
-  for (const Entry* entry : candidates_) total += weight(*entry);
-  if (total == 0) {  // all of weight 0: the last resort, evenly
-    return candidates_[random_.below(static_cast<std::uint32_t>(candidates_.size()))];
-  }
-  std::uint64_t at = random_() % total;
-  for (Entry* entry : candidates_) {
-    const std::uint64_t share = weight(*entry);
-    if (at < share) return entry;
-    at -= share;
-  }
-  RTPOOL_ASSERT(false);
+Errc Selector::why_none() const {
+  return serving_ > 0 && full_ == serving_ ? Errc::all_full : Errc::none_available;
 }
 
 Result<const PoolElement*> Selector::select(Instant now, const SelectRequest& request) {
-  Entry* chosen = choose(now, request);
-  if (chosen == nullptr) return Error(saw_full_ ? Errc::all_full : Errc::none_available);
-  chosen->chosen_at = ++choices_;
-  if (chosen->hand_outs == 0) chosen->first_hand_out = now;
-  ++chosen->hand_outs;
+  expire(now);
+  hide(request.exclude, true);
+  Entry* chosen = choose(request.zone);
+  hide(request.exclude, false);
+  if (chosen == nullptr) return Error(why_none());
+  take_turn(*chosen);
+  if (chosen->hand_outs++ == 0) {
+    chosen->first_hand_out = now;
+    chosen->earlier = latest_hand_out_;
+    (latest_hand_out_ != nullptr ? latest_hand_out_->later : earliest_hand_out_) = chosen;
+    latest_hand_out_ = chosen;
+  }
+  refresh(*chosen);
   return &chosen->element;
 }
 
 std::vector<PoolElement> Selector::ranking(Instant now, std::size_t limit,
                                            const SelectRequest& request) {
+  expire(now);
   std::vector<PoolElementId> taken(request.exclude.begin(), request.exclude.end());
   std::vector<PoolElement> answer;
+  hide(taken, true);
   while (answer.size() < limit) {
-    Entry* chosen = choose(now, {.exclude = taken, .zone = request.zone});
+    Entry* chosen = choose(request.zone);
     if (chosen == nullptr) break;
     // Only the first is likely to be used; it alone moves on in the rotation.
-    if (answer.empty()) chosen->chosen_at = ++choices_;
+    if (answer.empty()) take_turn(*chosen);
     taken.push_back(chosen->element.id);
+    hide(std::span(taken).last(1), true);
     answer.push_back(chosen->element);
   }
+  hide(taken, false);
   return answer;
 }
 

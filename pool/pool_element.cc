@@ -10,7 +10,7 @@
 namespace rtpool::pool {
 namespace {
 
-constexpr std::array<std::pair<Policy, std::string_view>, 9> kPolicies = {{
+constexpr std::array<std::pair<Policy, std::string_view>, 10> kPolicies = {{
     {Policy::round_robin, "round-robin"},
     {Policy::weighted_round_robin, "weighted-round-robin"},
     {Policy::random, "random"},
@@ -20,6 +20,7 @@ constexpr std::array<std::pair<Policy, std::string_view>, 9> kPolicies = {{
     {Policy::least_used_degradation, "least-used-degradation"},
     {Policy::priority_least_used, "priority-least-used"},
     {Policy::randomized_least_used, "randomized-least-used"},
+    {Policy::srv, "srv"},
 }};
 
 // Weights are summed over up to 10,000 elements, and priorities compared with loads: both stay
@@ -99,7 +100,7 @@ Result<void> check_registration(const Registration& registration) {
     return Error(Errc::bad_endpoint, "the element's endpoint must be HOST:PORT");
   }
   if (name_of(registration.policy) == "unknown") {
-    return Error(Errc::bad_argument, "the policy is none of RFC 5356's");
+    return Error(Errc::bad_argument, "the policy is neither one of RFC 5356's nor srv");
   }
   if (registration.values.weight > kMaxWeight) {
     return Error(Errc::bad_argument, "the weight is above 1000000");

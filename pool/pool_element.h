@@ -21,7 +21,9 @@ namespace rtpool::pool {
 
 using PoolElementId = StrongId<struct PoolElementIdTag>;
 
-// RFC 5356. The numbers are the RFC's.
+// RFC 5356, and the rule of DNS SRV records (RFC 2782). The numbers are RFC 5356's; that of `srv`,
+// which has none there, is far from those that the RFC assigns and beside the ones that RSPLIB and
+// Wireshark use for policies of their own (0xb000....), without being one of them.
 enum class Policy : std::uint32_t {
   round_robin = 0x1,
   weighted_round_robin = 0x2,
@@ -32,6 +34,7 @@ enum class Policy : std::uint32_t {
   least_used_degradation = 0x40000002,
   priority_least_used = 0x40000003,
   randomized_least_used = 0x40000004,
+  srv = 0xb0002782,
 };
 
 // "least-used-degradation" and so on, as the command line spells them.
@@ -41,8 +44,8 @@ Result<Policy> policy_of(std::string_view name);
 inline constexpr std::uint32_t kFullLoad = 0xffffffff;  // 100 %
 
 struct PolicyValues {
-  std::uint32_t weight = 1;    // 0: the last resort (RFC 2782), not "disabled"
-  std::uint32_t priority = 0;  // the highest is chosen first
+  std::uint32_t weight = 1;    // 0: the last resort, not "disabled"
+  std::uint32_t priority = 0;  // the highest is chosen first (RFC 5356); srv: the lowest (RFC 2782)
   std::uint32_t capacity = 0;  // calls; 0: no limit but what the load says
   // What one hand-out adds to the load until the next report. 0: one call's share of the capacity,
   // or of 1000 where there is none.
@@ -76,6 +79,7 @@ struct PoolElement {
   bool drained = false;             // gets no new calls and keeps those it has
   bool suspect =
       false;  // its stream has ended or it is silent; used only when nothing else is left
+  bool damped = false;  // died again and again: chosen only when nothing undamped can be
 
   bool operator==(const PoolElement&) const = default;
   [[nodiscard]] bool full() const {
@@ -100,6 +104,7 @@ struct ListedElement {
   PoolElement element;
   Duration last_heard_ago{};
   std::uint32_t reports = 0;
+  Duration damped_left{};  // until it gets calls as others do; 0 where it is not damped
 };
 
 struct ListedPool {

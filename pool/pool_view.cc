@@ -8,7 +8,7 @@ namespace {
 
 // Whether users must be told, as opposed to a load that moved.
 bool differs_in_more_than_load(const PoolElement& a, const PoolElement& b) {
-  return a.epoch != b.epoch || a.suspect != b.suspect || a.drained != b.drained ||
+  return a.epoch != b.epoch || a.suspect != b.suspect || a.damped != b.damped || a.drained != b.drained ||
          a.endpoint != b.endpoint || a.full() != b.full();
 }
 
@@ -77,8 +77,10 @@ std::optional<PoolElement> PoolView::best(PoolElementId id) const {
       best = element;
     } else if (element.epoch == best->epoch) {
       const bool drained = best->drained || element.drained;
+      const bool damped = best->damped && element.damped;
       if (best->suspect && !element.suspect) best = element;
       best->drained = drained;
+      best->damped = damped;
     }
   }
   return best;

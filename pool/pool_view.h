@@ -2,7 +2,8 @@
 // core.
 //
 // An element is there while any registrar in contact has it. Where epochs differ the highest
-// counts; it is suspect if all who know that epoch say so, drained if any does. What no registrar
+// counts; it is suspect, or damped, if all who know that epoch say so (a bad path to one registrar
+// is not a bad element), drained if any does. What no registrar
 // in contact has is dropped, unless none of them is settled (just started: elements may not be
 // back) or there is no contact at all.
 #pragma once

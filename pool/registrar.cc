@@ -17,12 +17,19 @@ Registrar::Registrar(Options options, Instant now, std::uint64_t seed)
       started_at_(now),
       last_step_(now),
       woke_at_(now),
-      last_load_push_(now) {}
+      blames_from_(now + options.settle_time),
+      last_load_push_(now),
+      flaps_(options.flaps) {}
 
 // A process that was stopped finds everybody silent. It was not listening, so it starts counting
 // anew.
 void Registrar::wake(Instant now) {
-  if (now - last_step_ > options_.heartbeat_interval / 2) woke_at_ = now;
+  const Duration pause = now - last_step_;
+  if (pause > options_.heartbeat_interval / 2) woke_at_ = now;
+  // Long enough for elements to give their streams up.
+  if (pause > options_.heartbeat_interval * options_.missed_heartbeats) {
+    blames_from_ = now + options_.settle_time;
+  }
   last_step_ = std::max(last_step_, now);
 }
 
@@ -84,13 +91,25 @@ Result<void> Registrar::attach(Instant now, StreamId stream, const Registration&
   }
   const bool renewed = fresh || epoch > member.element.epoch;
   if (!fresh && member.stream.valid() && member.stream != stream) {
+    died(now, pool, member);
     streams_.erase(member.stream);
     outbox_.closed.push_back({.stream = member.stream, .reason = Errc::stale_epoch});
   }
-  if (fresh) ++elements_;
+  if (fresh) {
+    ++elements_;
+    member.place = pool.heard.insert(pool.heard.end(), id);
+  } else {
+    auto& from = member.stream.valid() ? pool.heard : pool.ended;
+    pool.heard.splice(pool.heard.end(), from, member.place);
+  }
   pool.silent_deaths.erase(id);
   const bool was_suspect = member.element.suspect;
-  if (renewed) member = Member{};
+  if (renewed) {
+    const auto place = member.place;
+    pool.damped.erase({member.damped_until, id});
+    member = Member{};
+    member.place = place;
+  }
   member.element.id = id;
   member.element.name = registration.name;
   member.element.endpoint = registration.endpoint;
@@ -106,8 +125,37 @@ Result<void> Registrar::attach(Instant now, StreamId stream, const Registration&
   if (renewed || was_suspect) {
     notice(renewed ? Notice::What::joined : Notice::What::returned, pool.handle, registration.name);
   }
+  damp(now, pool, member);
   publish(now, pool, member);
   return {};
+}
+
+// One that said that it leaves did not die of it.
+void Registrar::died(Instant now, const Pool& pool, const Member& member) {
+  if (now < blames_from_ || member.leaving) return;
+  flaps_.died(now, pool.handle, member.element.name);
+}
+
+void Registrar::damp(Instant now, Pool& pool, Member& member) {
+  const Instant until = flaps_.returned(now, pool.handle, member.element.name);
+  pool.damped.erase({member.damped_until, member.element.id});
+  if (until > now && !member.element.damped) {
+    ++counts_.damped;
+    notice(Notice::What::damped, pool.handle, member.element.name, until - now);
+  }
+  member.damped_until = until;
+  member.element.damped = until > now;
+  if (member.element.damped) pool.damped.emplace(until, member.element.id);
+}
+
+void Registrar::undamp(Instant now, Pool& pool) {
+  while (!pool.damped.empty() && pool.damped.begin()->first <= now) {
+    Member& member = pool.members.at(pool.damped.begin()->second);
+    pool.damped.erase(pool.damped.begin());
+    member.element.damped = false;
+    notice(Notice::What::undamped, pool.handle, member.element.name);
+    publish(now, pool, member);
+  }
 }
 
 Registrar::Member* Registrar::find(const std::string& pool, PoolElementId id) {
@@ -136,6 +184,7 @@ Result<void> Registrar::heartbeat(Instant now, StreamId stream, const Heartbeat&
   if (member == nullptr) return Error(Errc::unknown_stream);
   ++counts_.heartbeats;
   member->last_heard = now;
+  pool->heard.splice(pool->heard.end(), pool->heard, member->place);
   member->reports = 0;
   member->operator_drained = heartbeat.drained;
   member->leaving = heartbeat.leaving;
@@ -149,7 +198,7 @@ Result<void> Registrar::heartbeat(Instant now, StreamId stream, const Heartbeat&
     element.load = heartbeat.load;
     element.calls = heartbeat.calls;
     ++element.load_sequence;
-    member->load_changed = pool->load_changed = true;
+    if (!std::exchange(member->load_changed, true)) pool->loads.push_back(element.id);
   }
   element.suspect = false;
   if (was_suspect) notice(Notice::What::returned, pool->handle, element.name);
@@ -166,7 +215,9 @@ void Registrar::stream_ended(Instant now, StreamId stream) {
   Pool* pool = nullptr;
   Member* member = find_by_stream(stream, &pool);
   if (member == nullptr) return;  // replaced, removed or never registered
+  died(now, *pool, *member);
   streams_.erase(stream);
+  pool->ended.splice(pool->ended.end(), pool->heard, member->place);
   member->stream = StreamId{};
   member->stream_ended_at = now;
   member->element.suspect = true;
@@ -180,26 +231,39 @@ Result<void> Registrar::deregister(Instant now, const std::string& pool, const s
   Member* member = find(pool, element_id(name));
   if (member == nullptr || member->element.name != name) return Error(Errc::unknown_element, name);
   if (member->element.epoch != epoch) return Error(Errc::stale_epoch, name);
-  remove(now, pools_.at(pool), member->element.id, Notice::What::left);
+  Pool& left = pools_.at(pool);
+  const PoolElementId id = member->element.id;
+  remove(now, left, id, Notice::What::left);
+  send_removed(now, left, {id});
   return {};
 }
 
+// The watchers are told by send_removed().
 void Registrar::remove(Instant now, Pool& pool, PoolElementId id, Notice::What why) {
   const auto it = pool.members.find(id);
-  if (it->second.stream.valid()) {
-    streams_.erase(it->second.stream);
-    outbox_.closed.push_back({.stream = it->second.stream, .reason = Errc::unknown_stream});
+  Member& member = it->second;
+  if (why == Notice::What::dead) {
+    ++counts_.deaths;
+    died(now, pool, member);
   }
-  notice(why, pool.handle, it->second.element.name);
+  if (member.stream.valid()) {
+    streams_.erase(member.stream);
+    outbox_.closed.push_back({.stream = member.stream, .reason = Errc::unknown_stream});
+  }
+  (member.stream.valid() ? pool.heard : pool.ended).erase(member.place);
+  pool.damped.erase({member.damped_until, id});
+  notice(why, pool.handle, member.element.name);
   pool.members.erase(it);
   pool.selector->remove(id);
   --elements_;
-  if (why == Notice::What::dead) ++counts_.deaths;
-  if (const auto feed = feeds_.find(pool.handle); feed != feeds_.end()) {
-    PoolUpdate update;
-    update.removed.push_back(id);
-    send(now, pool.handle, feed->second, std::move(update));
-  }
+}
+
+void Registrar::send_removed(Instant now, const Pool& pool, std::vector<PoolElementId> removed) {
+  const auto feed = feeds_.find(pool.handle);
+  if (removed.empty() || feed == feeds_.end()) return;
+  PoolUpdate update;
+  update.removed = std::move(removed);
+  send(now, pool.handle, feed->second, std::move(update));
 }
 
 Result<std::vector<PoolElement>> Registrar::resolve(Instant now, const std::string& pool,
@@ -209,7 +273,7 @@ Result<std::vector<PoolElement>> Registrar::resolve(Instant now, const std::stri
   const auto it = pools_.find(pool);
   if (it == pools_.end()) return Error(Errc::unknown_pool, pool);
   auto answer = it->second.selector->ranking(now, std::clamp<std::size_t>(limit, 1, 16), request);
-  if (answer.empty()) return Error(Errc::none_available, pool);
+  if (answer.empty()) return Error(it->second.selector->why_none(), pool);
   return answer;
 }
 
@@ -316,7 +380,8 @@ std::vector<ListedPool> Registrar::list(Instant now, const std::string& wanted) 
     for (const auto& [id, member] : pool.members) {
       listed.elements.push_back({.element = member.element,
                                  .last_heard_ago = now - member.last_heard,
-                                 .reports = member.reports});
+                                 .reports = member.reports,
+                                 .damped_left = std::max(Duration{}, member.damped_until - now)});
     }
   }
   std::sort(answer.begin(), answer.end(),
@@ -335,27 +400,36 @@ std::uint32_t Registrar::missed(const Member& member, Instant now) const {
 void Registrar::check_pool(Instant now, Pool& pool) {
   std::vector<PoolElementId> fenced;
   std::vector<PoolElementId> silent;
-  for (const auto& [id, member] : pool.members) {
-    if (!member.stream.valid()) {
-      const Instant since = std::max(member.stream_ended_at, woke_at_);
-      if (now - since >= options_.fence) fenced.push_back(id);
-      continue;
-    }
+  for (const PoolElementId id : pool.ended) {
+    const Instant since = std::max(pool.members.at(id).stream_ended_at, woke_at_);
+    if (now - since < options_.fence) break;
+    fenced.push_back(id);
+  }
+  for (const PoolElementId id : pool.heard) {
+    const Member& member = pool.members.at(id);
     const std::uint32_t missing = missed(member, now);
-    if (missing > 0 && missing + member.reports >= options_.missed_heartbeats) silent.push_back(id);
+    if (missing == 0) break;  // those after it were heard later
+    if (missing + member.reports >= options_.missed_heartbeats) silent.push_back(id);
   }
   set_panic(now, pool, silent.size());
+  std::vector<PoolElementId> removed;
   for (const PoolElementId id : silent) {
     Member& member = pool.members.at(id);
     if (!pool.panic) {
       pool.silent_deaths[id] = now;
       remove(now, pool, id, Notice::What::dead);
+      removed.push_back(id);
     } else if (!member.element.suspect) {
       member.element.suspect = true;
       publish(now, pool, member);
     }
   }
-  for (const PoolElementId id : fenced) remove(now, pool, id, Notice::What::dead);
+  for (const PoolElementId id : fenced) {
+    remove(now, pool, id, Notice::What::dead);
+    removed.push_back(id);
+  }
+  send_removed(now, pool, std::move(removed));
+  undamp(now, pool);
 }
 
 // Those already removed for silence within the last second count too: a mass silence is noticed one
@@ -376,13 +450,15 @@ void Registrar::set_panic(Instant now, Pool& pool, std::size_t silent) {
 }
 
 void Registrar::push_loads(Instant now, Pool& pool) {
-  if (!pool.load_changed) return;
-  pool.load_changed = false;
   PoolUpdate update;
-  for (auto& [id, member] : pool.members) {
-    if (member.load_changed) update.changed.push_back(member.element);
-    member.load_changed = false;
+  for (const PoolElementId id : pool.loads) {
+    const auto member = pool.members.find(id);
+    // Gone meanwhile, or published for another reason.
+    if (member == pool.members.end() || !member->second.load_changed) continue;
+    member->second.load_changed = false;
+    update.changed.push_back(member->second.element);
   }
+  pool.loads.clear();
   const auto feed = feeds_.find(pool.handle);
   if (feed != feeds_.end() && !update.changed.empty()) {
     send(now, pool.handle, feed->second, std::move(update));
@@ -413,8 +489,9 @@ void Registrar::tick(Instant now) {
   }
 }
 
-void Registrar::notice(Notice::What what, const std::string& pool, const std::string& element) {
-  outbox_.notices.push_back({.what = what, .pool = pool, .element = element});
+void Registrar::notice(Notice::What what, const std::string& pool, const std::string& element,
+                       Duration hold) {
+  outbox_.notices.push_back({.what = what, .pool = pool, .element = element, .hold = hold});
 }
 
 Registrar::Outbox Registrar::take_outbox() {

@@ -15,20 +15,27 @@
 //     as suspects, nobody is removed for silence, and updates say so.
 //   - If the registrar itself was not running (a gap between two calls), silence counts from its
 //   wake-up.
+//   - An element that dies again and again is damped at its return (pool/flap_history.h). Streams
+//   that end within `settle_time` of a pause or start of the registrar itself blame nobody.
+// A tick looks only at what is due: it costs nothing for elements that are heard.
 // Epochs and policies are settled beforehand, by pool/ledger.h. Everything has a limit (Options).
 // Does not choose for controllers: they do so from the view that they watch; resolve() is for
 // others.
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "pool/errc.h"
+#include "pool/flap_history.h"
 #include "pool/policy.h"
 #include "pool/pool_element.h"
 #include "relay/base/time.h"
@@ -57,6 +64,7 @@ class Registrar {
     std::size_t max_pools = 1'024;
     std::size_t max_elements = 10'000;  // over all pools
     std::size_t max_watchers = 4'096;
+    FlapHistory::Options flaps;
   };
 
   // What goes out.
@@ -73,10 +81,21 @@ class Registrar {
     Errc reason = Errc::stale_epoch;
   };
   struct Notice {  // for the log
-    enum class What { joined, returned, left, stream_ended, dead, panic_began, panic_ended };
+    enum class What {
+      joined,
+      returned,
+      left,
+      stream_ended,
+      dead,
+      panic_began,
+      panic_ended,
+      damped,
+      undamped
+    };
     What what = What::joined;
     std::string pool;
     std::string element;  // empty for panic
+    Duration hold{};      // of one that is damped
   };
   struct Outbox {
     std::vector<WatchMessage> updates;
@@ -90,6 +109,7 @@ class Registrar {
     std::uint64_t heartbeats = 0;
     std::uint64_t deaths = 0;
     std::uint64_t reports = 0;
+    std::uint64_t damped = 0;  // returns that were
     std::size_t pools = 0;
     std::size_t elements = 0;
     std::size_t watchers = 0;
@@ -142,20 +162,25 @@ class Registrar {
     StreamId stream;  // not valid: ended
     Instant last_heard{};
     Instant stream_ended_at{};
+    Instant damped_until{};
     std::uint32_t reports = 0;
     bool operator_drained = false;
     bool leaving = false;
     std::optional<bool> ordered_drained;  // told, not yet repeated by the element
     bool load_changed = false;            // waits for the next load push
+    std::list<PoolElementId>::iterator place;  // in Pool::heard or, without a stream, Pool::ended
   };
   struct Pool {
     std::string handle;
     Policy policy = Policy::least_used_degradation;
     std::map<PoolElementId, Member> members;
+    std::list<PoolElementId> heard;  // with a stream; the one heard longest ago first
+    std::list<PoolElementId> ended;  // without; the one that ended first is first
+    std::set<std::pair<Instant, PoolElementId>> damped;  // by the end of their hold
+    std::vector<PoolElementId> loads;                     // that changed since the last push
     std::unique_ptr<Selector> selector;
     std::map<PoolElementId, Instant> silent_deaths;  // of the last second, or since the panic began
     bool panic = false;
-    bool load_changed = false;
   };
   struct Feed {  // what the watchers of one handle share
     std::uint64_t sequence = 0;
@@ -176,22 +201,29 @@ class Registrar {
   Member* find(const std::string& pool, PoolElementId id);
   Member* find_by_stream(StreamId stream, Pool** pool);
   void update_drained(Member& member) const;
+  void died(Instant now, const Pool& pool, const Member& member);
+  void damp(Instant now, Pool& pool, Member& member);
+  void undamp(Instant now, Pool& pool);
   void check_pool(Instant now, Pool& pool);
   void set_panic(Instant now, Pool& pool, std::size_t silent);
   void remove(Instant now, Pool& pool, PoolElementId id, Notice::What why);
+  void send_removed(Instant now, const Pool& pool, std::vector<PoolElementId> removed);
   void publish(Instant now, Pool& pool, Member& member);
   void push_loads(Instant now, Pool& pool);
   void send(Instant now, const std::string& handle, Feed& feed, PoolUpdate update);
   PoolUpdate snapshot(Instant now, const std::string& handle, const Feed& feed) const;
-  void notice(Notice::What what, const std::string& pool, const std::string& element);
+  void notice(Notice::What what, const std::string& pool, const std::string& element,
+              Duration hold = {});
 
   Options options_;
   Random random_;
   Instant started_at_;
   Instant last_step_;
   Instant woke_at_;
+  Instant blames_from_;  // streams that end before it do not count as deaths of their elements
   Instant last_load_push_;
   bool announced_settled_ = false;
+  FlapHistory flaps_;
   std::unordered_map<std::string, Pool> pools_;
   std::unordered_map<std::string, Feed> feeds_;
   std::unordered_map<StreamId, Attachment> streams_;

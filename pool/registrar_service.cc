@@ -53,6 +53,10 @@ std::string_view text_of(Registrar::Notice::What what) {
       return "more than half the pool is silent: keeping all of it";
     case What::panic_ended:
       return "the pool is heard again";
+    case What::damped:
+      return "dies again and again: the last resort for the next ";
+    case What::undamped:
+      return "gets calls again as others do";
   }
   return "";
 }
@@ -534,10 +538,15 @@ void RegistrarServer::Impl::flush() {
   }
   for (const auto& notice : outbox.notices) {
     using What = pool::Registrar::Notice::What;
-    const bool bad = notice.what == What::dead || notice.what == What::panic_began;
+    const bool bad = notice.what == What::dead || notice.what == What::panic_began ||
+                     notice.what == What::damped;
     std::string text = "pool '" + notice.pool + "': ";
     if (!notice.element.empty()) text += "'" + notice.element + "' ";
-    log(bad ? LogLevel::warning : LogLevel::info, text.append(text_of(notice.what)));
+    text.append(text_of(notice.what));
+    if (notice.what == What::damped) {
+      text += std::to_string(std::chrono::ceil<std::chrono::seconds>(notice.hold).count()) + " s";
+    }
+    log(bad ? LogLevel::warning : LogLevel::info, text);
   }
 }
 

@@ -122,6 +122,7 @@ void encode(const PoolElement& element, v1::Element& out) {
   out.set_load_sequence(element.load_sequence);
   out.set_drained(element.drained);
   out.set_suspect(element.suspect);
+  out.set_damped(element.damped);
 }
 
 PoolElement decode(const v1::Element& message) {
@@ -135,7 +136,8 @@ PoolElement decode(const v1::Element& message) {
           .calls = message.calls(),
           .load_sequence = message.load_sequence(),
           .drained = message.drained(),
-          .suspect = message.suspect()};
+          .suspect = message.suspect(),
+          .damped = message.damped()};
 }
 
 void encode(const PoolUpdate& update, v1::PoolUpdate& out) {
@@ -172,6 +174,8 @@ void encode(const ListedPool& pool, v1::PoolListing& out) {
     const auto ago = std::chrono::duration_cast<std::chrono::microseconds>(listed.last_heard_ago);
     element.set_last_heard_us_ago(static_cast<std::uint64_t>(ago.count()));
     element.set_reports(listed.reports);
+    const auto left = std::chrono::duration_cast<std::chrono::microseconds>(listed.damped_left);
+    element.set_damped_left_us(static_cast<std::uint64_t>(left.count()));
   }
 }
 
@@ -184,7 +188,8 @@ ListedPool decode(const v1::PoolListing& message) {
     pool.elements.push_back(
         {.element = decode(element),
          .last_heard_ago = std::chrono::microseconds(element.last_heard_us_ago()),
-         .reports = element.reports()});
+         .reports = element.reports(),
+         .damped_left = std::chrono::microseconds(element.damped_left_us())});
   }
   return pool;
 }

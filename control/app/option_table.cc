@@ -18,10 +18,10 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // As pool/pool_element.h spells them; the default first.
-constexpr std::array<std::string_view, 9> kPolicies{
+constexpr std::array<std::string_view, 10> kPolicies{
     "least-used-degradation", "least-used",      "round-robin", "random",
     "weighted-round-robin",   "weighted-random", "priority",    "priority-least-used",
-    "randomized-least-used"};
+    "randomized-least-used",  "srv"};
 
 // One shard for each core that this process may run on.
 std::uint32_t usable_cores() {
@@ -370,7 +370,8 @@ void add_relay(Options& o, std::vector<Row>& rows) {
             "random; "
             "weighted-round-robin and weighted-random: by --weight; priority: the highest "
             "--priority; "
-            "priority-least-used; randomized-least-used. All relays of a pool need the same.",
+            "priority-least-used; randomized-least-used; srv: the lowest --priority, by --weight "
+            "among equals (RFC 2782). All relays of a pool need the same.",
         .example = "round-robin",
         .set = setter(parse_policy, [&o](const std::string& s) { o.relay.policy = s; }),
         .show = [&o] { return o.relay.policy; }}});
@@ -391,7 +392,9 @@ void add_relay(Options& o, std::vector<Row>& rows) {
               "The share of calls under the weighted policies; 0 makes it the last resort.", "10",
               o.relay.weight)});
   rows.push_back({{relay},
-                  amount("priority", "The higher one is taken first under the priority policies.",
+                  amount("priority",
+                         "The higher one is taken first under --policy priority, the lower one "
+                         "under srv.",
                          "1", o.relay.priority)});
   rows.push_back(
       {{relay, controller, serve},

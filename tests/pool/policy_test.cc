@@ -172,6 +172,68 @@ TEST(Policy, AFullPoolIsToldFromAnEmptyOne) {
   EXPECT_EQ(choose(empty), "none_available");
 }
 
+TEST(Policy, APoolIsFullOnlyIfAllOfItIs) {
+  auto full = relay("full");
+  full.load = kFullLoad;
+  auto drained = relay("drained");
+  drained.drained = true;
+  auto pool = selector(Policy::least_used, {full, drained, relay("free")});
+  const std::vector<PoolElementId> free = {element_id("free")};
+  EXPECT_EQ(choose(pool, {.exclude = free, .zone = {}}), "none_available")
+      << "the one that was tried has room";
+  const std::vector<PoolElementId> tried = {element_id("full")};
+  pool.remove(element_id("free"));
+  EXPECT_EQ(choose(pool, {.exclude = tried, .zone = {}}), "all_full")
+      << "the one that was tried is full like the rest";
+  pool.remove(element_id("full"));
+  EXPECT_EQ(choose(pool), "none_available") << "drained is not full";
+}
+
+TEST(Policy, DampedOnesComeAfterAllOthersButTheDoubtful) {
+  auto damped = relay("damped");
+  damped.damped = true;
+  auto suspect = relay("suspect");
+  suspect.suspect = true;
+  auto both = relay("both");
+  both.damped = both.suspect = true;
+  auto pool = selector(Policy::round_robin, {damped, suspect, both, relay("spare", 99, 0)});
+  for (const std::string next : {"spare", "damped", "suspect", "both"}) {
+    EXPECT_EQ(choose(pool), next);
+    EXPECT_EQ(choose(pool), next);
+    pool.remove(element_id(next));
+  }
+}
+
+PoolElement srv(std::string name, std::uint32_t priority, std::uint32_t weight) {
+  auto element = relay(std::move(name), 0, weight);
+  element.values.priority = priority;
+  return element;
+}
+
+TEST(Policy, SrvUsesAClassOnlyWhenAllBetterOnesAreGoneDrainedOrFull) {
+  auto best = srv("best", 10, 1);
+  auto spare = srv("spare", 10, 0);
+  auto next = srv("next", 20, 60);
+  const auto last = srv("last", 30, 1);
+  auto pool = selector(Policy::srv, {last, next, spare, best});
+  EXPECT_EQ(choose_many(pool, 50), (std::map<std::string, int>{{"best", 50}}));
+  best.drained = true;
+  pool.put(best);
+  EXPECT_EQ(choose_many(pool, 50), (std::map<std::string, int>{{"spare", 50}}))
+      << "weight 0 is the last resort of its class, which is better than the next one";
+  spare.load = kFullLoad;
+  pool.put(spare);
+  EXPECT_EQ(choose_many(pool, 50), (std::map<std::string, int>{{"next", 50}}));
+  next.suspect = true;
+  pool.put(next);
+  EXPECT_EQ(choose(pool), "last");
+  const std::vector<PoolElementId> tried = {element_id("last")};
+  EXPECT_EQ(choose(pool, {.exclude = tried, .zone = {}}), "next");
+  best.drained = false;
+  pool.put(best);
+  EXPECT_EQ(choose(pool), "best") << "and back at once";
+}
+
 TEST(Policy, WeightZeroIsTheLastResortAndNotDisabled) {
   auto pool = selector(Policy::weighted_random, {relay("spare", 0, 0), relay("normal", 0, 1)});
   EXPECT_EQ(choose_many(pool, 50), (std::map<std::string, int>{{"normal", 50}}));
@@ -206,7 +268,7 @@ TEST(Policy, AnExcludedElementIsNotOfferedAgain) {
   auto pool = selector(Policy::round_robin, {relay("a"), relay("b")});
   const std::vector<PoolElementId> tried = {element_id("a")};
   for (int i = 0; i < 5; ++i) EXPECT_EQ(choose(pool, {.exclude = tried, .zone = {}}), "b");
-  const std::vector<PoolElementId> all = {element_id("a"), element_id("b")};
+  const std::vector<PoolElementId> all = {element_id("a"), element_id("b"), element_id("a")};
   EXPECT_EQ(choose(pool, {.exclude = all, .zone = {}}), "none_available");
 }
 
@@ -223,7 +285,7 @@ TEST(Policy, NamesAndNumbersBelongTogether) {
   for (const auto policy :
        {Policy::round_robin, Policy::weighted_round_robin, Policy::random, Policy::weighted_random,
         Policy::priority, Policy::least_used, Policy::least_used_degradation,
-        Policy::priority_least_used, Policy::randomized_least_used}) {
+        Policy::priority_least_used, Policy::randomized_least_used, Policy::srv}) {
     EXPECT_EQ(*policy_of(name_of(policy)), policy);
   }
   EXPECT_FALSE(policy_of("fastest"));

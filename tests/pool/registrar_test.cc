@@ -33,6 +33,10 @@ std::string name_of(Registrar::Notice::What what) {
       return "panic";
     case What::panic_ended:
       return "panic over";
+    case What::damped:
+      return "damped";
+    case What::undamped:
+      return "undamped";
   }
   return "?";
 }
@@ -71,6 +75,10 @@ class RegistrarStory : public testing::Test {
     for (const auto& notice : out.notices) {
       events_.push_back(name_of(notice.what) +
                         (notice.element.empty() ? "" : " " + notice.element));
+      if (notice.hold != Duration{}) {
+        const auto hold = std::chrono::ceil<std::chrono::seconds>(notice.hold).count();
+        events_.back() += " " + std::to_string(hold) + " s";
+      }
     }
     for (const auto& closed : out.closed) {
       events_.push_back("close " + std::to_string(closed.stream.value) + " " +
@@ -346,6 +354,156 @@ TEST_F(RegistrarStory, ARegistrarThatHasJustStartedSaysSo) {
   EXPECT_TRUE(announced->settled);
 }
 
+// The story of a relay r1 on streams 11, 12, ... beside r2, which is well, on stream 2.
+class FlapStory : public RegistrarStory {
+ protected:
+  void SetUp() override {
+    join("r2", 2);
+    join("r1", 11);
+    pass(milliseconds(1100), {2, 11});  // the registrar blames nobody while it settles
+    events();
+  }
+  void die_and_return() {
+    registrar_.stream_ended(now_, StreamId{stream_});
+    pass(milliseconds(30), {2});
+    EXPECT_THAT(members(), ElementsAre("r2")) << "its history outlives it";
+    join("r1", ++stream_, ++epoch_);
+    pass(milliseconds(50), {2, stream_});
+  }
+  std::string chosen() {
+    std::string names;
+    for (int i = 0; i < 4; ++i) {
+      const auto answer = registrar_.resolve(now_, "media", 1, {.exclude = {}, .zone = {}});
+      const std::string name = answer ? (*answer)[0].name : "none";
+      if (names.find(name) == std::string::npos) names += name;
+    }
+    return names;
+  }
+  Duration damped_left() {
+    const auto pools = registrar_.list(now_, "media");
+    for (const auto& listed : pools.at(0).elements) {
+      if (listed.element.name == "r1") return listed.damped_left;
+    }
+    return Duration{-1};
+  }
+  std::uint64_t stream_ = 11;
+  std::uint64_t epoch_ = 1;
+};
+
+TEST_F(FlapStory, TwoReturnsGetCallsAtOnceAndTheThirdIsTheLastResort) {
+  die_and_return();
+  EXPECT_THAT(chosen(), testing::HasSubstr("r1")) << "failback";
+  die_and_return();
+  EXPECT_THAT(chosen(), testing::HasSubstr("r1"));
+  events();
+  die_and_return();
+  EXPECT_THAT(events(), ElementsAre("stream ended r1", "dead r1", "joined r1", "damped r1 1 s"));
+  EXPECT_EQ(chosen(), "r2");
+  EXPECT_GT(damped_left(), milliseconds(900));
+  EXPECT_LE(damped_left(), milliseconds(1000));
+
+  registrar_.set_drained(now_, "media", "r2", true);
+  EXPECT_EQ(chosen(), "r1") << "it is damped, not disabled";
+  registrar_.set_drained(now_, "media", "r2", false);
+
+  pass(milliseconds(1000), {2, stream_});
+  EXPECT_EQ(events().back(), "undamped r1");
+  EXPECT_THAT(chosen(), testing::HasSubstr("r1"));
+  EXPECT_EQ(damped_left(), Duration{0});
+}
+
+TEST_F(FlapStory, EachFurtherDeathDoublesTheHoldUpToAMinuteAndAQuietMinuteForgives) {
+  std::vector<std::string> holds;
+  for (int i = 0; i < 10; ++i) {
+    events();
+    die_and_return();
+    const auto seen = events();
+    if (seen.back().find("damped") == 0) holds.push_back(seen.back());
+  }
+  EXPECT_THAT(holds, ElementsAre("damped r1 1 s", "damped r1 2 s", "damped r1 4 s", "damped r1 8 s",
+                                 "damped r1 16 s", "damped r1 32 s", "damped r1 60 s",
+                                 "damped r1 60 s"));
+  pass(milliseconds(60'000), {2, stream_});
+  EXPECT_EQ(events().back(), "undamped r1");
+  pass(milliseconds(60'000), {2, stream_});
+  die_and_return();
+  EXPECT_THAT(events().back(), testing::Eq("joined r1")) << "forgiven";
+  EXPECT_THAT(chosen(), testing::HasSubstr("r1"));
+}
+
+TEST_F(FlapStory, APlannedRestartIsNotAFlap) {
+  for (int i = 0; i < 6; ++i) {
+    ASSERT_EQ(outcome(registrar_.deregister(now_, "media", "r1", epoch_)), "ok");
+    pass(milliseconds(30), {2});
+    join("r1", ++stream_, ++epoch_);
+    pass(milliseconds(50), {2, stream_});
+    EXPECT_THAT(chosen(), testing::HasSubstr("r1"));
+  }
+  for (int i = 0; i < 6; ++i) {  // one that says that it leaves, and whose goodbye is lost
+    beat(stream_, {.leaving = true});
+    die_and_return();
+    EXPECT_THAT(chosen(), testing::HasSubstr("r1"));
+  }
+}
+
+TEST_F(FlapStory, ABrokenStreamThatMendsAtOnceCountsAsWell) {
+  for (int i = 0; i < 3; ++i) {
+    registrar_.stream_ended(now_, StreamId{stream_});
+    pass(milliseconds(10), {2});
+    EXPECT_EQ(join("r1", ++stream_), "ok");
+    pass(milliseconds(50), {2, stream_});
+  }
+  EXPECT_EQ(events().back(), "damped r1 1 s");
+}
+
+TEST_F(FlapStory, SilenceCountsAsDeathAndReturnDoesNotShortenTheHold) {
+  for (int i = 0; i < 3; ++i) {
+    pass(milliseconds(200), {2});
+    EXPECT_THAT(members(), ElementsAre("r2"));
+    join("r1", ++stream_);
+  }
+  const Duration left = damped_left();
+  EXPECT_EQ(left, milliseconds(1000));
+  ASSERT_EQ(outcome(registrar_.deregister(now_, "media", "r1", 1)), "ok");
+  join("r1", ++stream_);
+  EXPECT_EQ(damped_left(), left) << "leaving and joining is no way out";
+}
+
+TEST_F(FlapStory, APauseOfTheRegistrarItselfBlamesNobody) {
+  for (int i = 0; i < 6; ++i) {
+    now_ += std::chrono::seconds(2);
+    registrar_.stream_ended(now_, StreamId{stream_});  // the relay gave it up meanwhile
+    join("r1", ++stream_);
+    pass(milliseconds(50), {2, stream_});
+  }
+  EXPECT_THAT(chosen(), testing::HasSubstr("r1"));
+}
+
+TEST_F(FlapStory, WatchersSeeTheBeginningAndTheEnd) {
+  for (int i = 0; i < 2; ++i) die_and_return();
+  registrar_.watch(now_, WatcherId{9}, "media");
+  updates();
+  die_and_return();
+  pass(milliseconds(1000), {2, stream_});
+  std::string seen;
+  for (const auto& update : updates()) {
+    for (const auto& element : update.changed) {
+      if (element.name == "r1") seen += element.damped ? 'd' : element.suspect ? '?' : 'u';
+    }
+  }
+  EXPECT_EQ(seen, "?du");
+}
+
+TEST(FlapHistory, IsBoundedAndForgetsTheOldestFirst) {
+  FlapHistory history({.free_returns = 0, .max_histories = 3});
+  const Instant now{std::chrono::seconds(1)};
+  for (const std::string name : {"a", "b", "c", "d"}) history.died(now, "media", name);
+  EXPECT_EQ(history.size(), 3U);
+  EXPECT_EQ(history.returned(now, "media", "a"), now) << "forgotten";
+  EXPECT_GT(history.returned(now, "media", "b"), now);
+  EXPECT_EQ(history.returned(now, "video", "b"), now) << "another pool's b";
+}
+
 TEST_F(RegistrarStory, EverythingHasALimit) {
   restart({.max_pools = 2, .max_elements = 3, .max_watchers = 2});
   EXPECT_EQ(join("r1", 1), "ok");
@@ -364,6 +522,35 @@ TEST_F(RegistrarStory, EverythingHasALimit) {
   registrar_.unwatch(WatcherId{1});
   EXPECT_EQ(outcome(registrar_.watch(now_, WatcherId{3}, "c")), "ok");
   EXPECT_EQ(outcome(registrar_.watch(now_, WatcherId{4}, "no spaces")), "bad_name");
+}
+
+TEST_F(RegistrarStory, AFullPoolIsToldFromAnEmptyOne) {
+  join("r1", 1);
+  join("r2", 2);
+  const auto why = [&] {
+    const auto answer = registrar_.resolve(now_, "media", 1, {.exclude = {}, .zone = {}});
+    return answer ? "chosen" : std::string(pool::name_of(static_cast<Errc>(
+                                   answer.error().code.value())));
+  };
+  beat(1, {.load = kFullLoad});
+  beat(2, {.load = kFullLoad});
+  EXPECT_EQ(why(), "all_full");
+  beat(2, {.drained = true});
+  EXPECT_EQ(why(), "all_full") << "all that take calls are";
+  beat(1, {.drained = true});
+  EXPECT_EQ(why(), "none_available");
+}
+
+TEST_F(RegistrarStory, AMassDeathIsOneUpdateToEachWatcher) {
+  for (std::uint64_t i = 1; i <= 50; ++i) join("r" + std::to_string(i), i);
+  registrar_.watch(now_, WatcherId{9}, "media");
+  for (std::uint64_t i = 1; i <= 50; ++i) registrar_.stream_ended(now_, StreamId{i});
+  updates();
+  pass(milliseconds(25));
+  std::size_t removals = 0;
+  for (const auto& update : updates()) removals += update.removed.empty() ? 0 : 1;
+  EXPECT_EQ(removals, 1U);
+  EXPECT_THAT(members(), IsEmpty());
 }
 
 TEST_F(RegistrarStory, OneStreamCarriesOneElement) {

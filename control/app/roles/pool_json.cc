@@ -7,6 +7,7 @@ namespace rtpool::control {
 std::string_view state_of(const pool::PoolElement& element) {
   if (element.suspect) return "suspect";
   if (element.drained) return "drained";
+  if (element.damped) return "damped";
   return element.full() ? "full" : "up";
 }
 
@@ -30,6 +31,8 @@ nlohmann::json pool_json(const pool::ListedPool& pool) {
     relay["last_heard_ms"] =
         std::chrono::duration_cast<std::chrono::milliseconds>(listed.last_heard_ago).count();
     relay["unreachable_reports"] = listed.reports;
+    relay["damped_left_ms"] =
+        std::chrono::ceil<std::chrono::milliseconds>(listed.damped_left).count();
     relays.push_back(std::move(relay));
   }
   return {{"pool", pool.pool},

@@ -62,6 +62,12 @@ Result<std::unique_ptr<RegistrarRole>> RegistrarRole::start(const RegistrarOptio
        {"watchers", static_cast<std::uint64_t>(limits.max_watchers)},
        {"missed_heartbeats", limits.missed_heartbeats},
        {"fence", format_duration(limits.fence)}});
+  log(Severity::info, "registrar's damping of relays that die again and again",
+      {{"free_returns", limits.flaps.free_returns},
+       {"hold_min", format_duration(limits.flaps.hold_min)},
+       {"hold_max", format_duration(limits.flaps.hold_max)},
+       {"quiet", format_duration(limits.flaps.quiet)},
+       {"histories", static_cast<std::uint64_t>(limits.flaps.max_histories)}});
   return role;
 }
 
@@ -85,6 +91,8 @@ void RegistrarRole::write_metrics(MetricPage& page) const {
                value(counts.registrations));
   page.counter("rtpool_registrar_heartbeats_total", "Heartbeats heard.", value(counts.heartbeats));
   page.counter("rtpool_registrar_deaths_total", "Relays declared dead.", value(counts.deaths));
+  page.counter("rtpool_registrar_damped_total", "Returns of relays that were damped.",
+               value(counts.damped));
   page.counter("rtpool_registrar_reports_total", "Reports that a relay is unreachable.",
                value(counts.reports));
   page.counter("rtpool_tls_refused_peers_total",
@@ -102,7 +110,7 @@ void RegistrarRole::write_metrics(MetricPage& page) const {
                value(*store.records));
   }
   std::map<std::string_view, std::uint64_t> states{
-      {"up", 0}, {"suspect", 0}, {"drained", 0}, {"full", 0}};
+      {"up", 0}, {"suspect", 0}, {"drained", 0}, {"damped", 0}, {"full", 0}};
   for (const auto& pool : impl_->server->list()) {
     for (const auto& listed : pool.elements) ++states[state_of(listed.element)];
   }

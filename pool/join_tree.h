@@ -54,7 +54,7 @@ class JoinTree {
   }
 
   std::size_t size_ = 0;
-  std::size_t leaves_ = 0;     // a power of two
+  std::size_t leaves_ = 0;    // a power of two
   std::vector<Value> nodes_;  // [1] is the root, [leaves_ + i] the value in place i
 };
 

@@ -64,9 +64,7 @@ Selector::GroupKey Selector::key(const Entry& entry, bool doubtful) const {
   // Worst first: better a damped one than one that may be dead, and one of weight 0 than either.
   const std::uint32_t rank =
       (doubtful ? 4U : 0U) + (element.damped ? 2U : 0U) + (spare && !srv ? 1U : 0U);
-  return {.rank = rank,
-          .priority_class = srv ? element.values.priority : 0,
-          .spare = spare && srv};
+  return {.rank = rank, .priority_class = srv ? element.values.priority : 0, .spare = spare && srv};
 }
 
 void Selector::set_view(Policy policy, std::span<const PoolElement> elements) {

@@ -82,8 +82,8 @@ class Selector {
     Instant shunned_until{};
     Entry* earlier = nullptr;  // neighbours by first_hand_out
     Entry* later = nullptr;
-    bool hidden = false;        // for the length of a call, as it is excluded
-    std::array<Seat, 2> seats;  // among all, and among those of its zone
+    bool hidden = false;            // for the length of a call, as it is excluded
+    std::array<Seat, 2> seats;      // among all, and among those of its zone
     std::array<Group*, 2> homes{};  // while shunned: where it will be back, by time alone
   };
   // What an element is worth to the policies that take the least; the neutral one stands for none.
@@ -115,8 +115,8 @@ class Selector {
   struct Group {
     GroupKey key;
     std::vector<Entry*> members;
-    std::size_t away = 0;  // members that will be back by time alone: room is kept for them
-    JoinTree<Turn, Sooner> turns;        // used by the policies that take the least
+    std::size_t away = 0;          // members that will be back by time alone: room is kept for them
+    JoinTree<Turn, Sooner> turns;  // used by the policies that take the least
     JoinTree<std::uint64_t, Sum> shares;  // used by those that draw
   };
   struct Zone {

@@ -78,7 +78,7 @@ struct PoolElement {
   std::uint64_t load_sequence = 0;  // changes with every report that was passed on
   bool drained = false;             // gets no new calls and keeps those it has
   bool suspect =
-      false;  // its stream has ended or it is silent; used only when nothing else is left
+      false;            // its stream has ended or it is silent; used only when nothing else is left
   bool damped = false;  // died again and again: chosen only when nothing undamped can be
 
   bool operator==(const PoolElement&) const = default;

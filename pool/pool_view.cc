@@ -8,8 +8,8 @@ namespace {
 
 // Whether users must be told, as opposed to a load that moved.
 bool differs_in_more_than_load(const PoolElement& a, const PoolElement& b) {
-  return a.epoch != b.epoch || a.suspect != b.suspect || a.damped != b.damped || a.drained != b.drained ||
-         a.endpoint != b.endpoint || a.full() != b.full();
+  return a.epoch != b.epoch || a.suspect != b.suspect || a.damped != b.damped ||
+         a.drained != b.drained || a.endpoint != b.endpoint || a.full() != b.full();
 }
 
 }  // namespace

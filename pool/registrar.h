@@ -166,8 +166,8 @@ class Registrar {
     std::uint32_t reports = 0;
     bool operator_drained = false;
     bool leaving = false;
-    std::optional<bool> ordered_drained;  // told, not yet repeated by the element
-    bool load_changed = false;            // waits for the next load push
+    std::optional<bool> ordered_drained;       // told, not yet repeated by the element
+    bool load_changed = false;                 // waits for the next load push
     std::list<PoolElementId>::iterator place;  // in Pool::heard or, without a stream, Pool::ended
   };
   struct Pool {
@@ -177,7 +177,7 @@ class Registrar {
     std::list<PoolElementId> heard;  // with a stream; the one heard longest ago first
     std::list<PoolElementId> ended;  // without; the one that ended first is first
     std::set<std::pair<Instant, PoolElementId>> damped;  // by the end of their hold
-    std::vector<PoolElementId> loads;                     // that changed since the last push
+    std::vector<PoolElementId> loads;                    // that changed since the last push
     std::unique_ptr<Selector> selector;
     std::map<PoolElementId, Instant> silent_deaths;  // of the last second, or since the panic began
     bool panic = false;

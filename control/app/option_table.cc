@@ -18,10 +18,16 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // As pool/pool_element.h spells them; the default first.
-constexpr std::array<std::string_view, 10> kPolicies{
-    "least-used-degradation", "least-used",      "round-robin", "random",
-    "weighted-round-robin",   "weighted-random", "priority",    "priority-least-used",
-    "randomized-least-used",  "srv"};
+constexpr std::array<std::string_view, 10> kPolicies{"least-used-degradation",
+                                                     "least-used",
+                                                     "round-robin",
+                                                     "random",
+                                                     "weighted-round-robin",
+                                                     "weighted-random",
+                                                     "priority",
+                                                     "priority-least-used",
+                                                     "randomized-least-used",
+                                                     "srv"};
 
 // One shard for each core that this process may run on.
 std::uint32_t usable_cores() {

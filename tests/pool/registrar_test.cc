@@ -420,9 +420,9 @@ TEST_F(FlapStory, EachFurtherDeathDoublesTheHoldUpToAMinuteAndAQuietMinuteForgiv
     const auto seen = events();
     if (seen.back().find("damped") == 0) holds.push_back(seen.back());
   }
-  EXPECT_THAT(holds, ElementsAre("damped r1 1 s", "damped r1 2 s", "damped r1 4 s", "damped r1 8 s",
-                                 "damped r1 16 s", "damped r1 32 s", "damped r1 60 s",
-                                 "damped r1 60 s"));
+  EXPECT_THAT(holds,
+              ElementsAre("damped r1 1 s", "damped r1 2 s", "damped r1 4 s", "damped r1 8 s",
+                          "damped r1 16 s", "damped r1 32 s", "damped r1 60 s", "damped r1 60 s"));
   pass(milliseconds(60'000), {2, stream_});
   EXPECT_EQ(events().back(), "undamped r1");
   pass(milliseconds(60'000), {2, stream_});
@@ -529,8 +529,8 @@ TEST_F(RegistrarStory, AFullPoolIsToldFromAnEmptyOne) {
   join("r2", 2);
   const auto why = [&] {
     const auto answer = registrar_.resolve(now_, "media", 1, {.exclude = {}, .zone = {}});
-    return answer ? "chosen" : std::string(pool::name_of(static_cast<Errc>(
-                                   answer.error().code.value())));
+    return answer ? "chosen"
+                  : std::string(pool::name_of(static_cast<Errc>(answer.error().code.value())));
   };
   beat(1, {.load = kFullLoad});
   beat(2, {.load = kFullLoad});

@@ -124,6 +124,7 @@ void Selector::put(const PoolElement& element) {
   if (entry.element.epoch != element.epoch) {  // another process, of which nothing is known
     forget_hand_outs(entry);
     unshun(entry);
+    place(entry, true);
     entry.chosen_at = 0;
     entry.pass = 0;
   } else if (entry.element.load_sequence != element.load_sequence) {

@@ -157,8 +157,7 @@ const PoolElement* Selector::find(PoolElementId id) const {
   return it == entries_.end() ? nullptr : &it->second.element;
 }
 
-// Seats the element where its state says, or nowhere; in the groups where it sits already, only
-// what it is worth is renewed.
+// Seats the element where its state says, or nowhere, and renews what it is worth there.
 void Selector::place(Entry& entry, bool gone) {
   const PoolElement& element = entry.element;
   const bool shunned = entry.shunned_until != Instant{};
@@ -179,13 +178,14 @@ void Selector::place(Entry& entry, bool gone) {
     ++entry.homes[i]->away;
     make_room(*entry.homes[i]);
   }
+  refresh(entry);
   for (const Group* home : homes) {
     if (home != nullptr) drop_if_empty(*home);
   }
 }
 
 void Selector::sit(Entry& entry, Seat& seat, Group* group) {
-  if (seat.group == group) return group == nullptr ? void() : refresh(entry, seat);
+  if (seat.group == group) return;
   if (seat.group != nullptr) {
     auto& members = seat.group->members;
     Entry* last = members.back();
@@ -207,7 +207,6 @@ void Selector::sit(Entry& entry, Seat& seat, Group* group) {
   group->members.push_back(&entry);
   make_room(*group);
   seat = {.group = group, .index = group->members.size() - 1};
-  refresh(entry, seat);
 }
 
 void Selector::make_room(Group& group) const {

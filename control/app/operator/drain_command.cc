@@ -108,7 +108,8 @@ void DrainCommand::look(const std::vector<RegistrarAnswer>& answers) {
     if (!answers[i].pools) continue;
     for (const pool::ListedPool& pool : *answers[i].pools) {
       if (pool.pool != pool_) continue;
-      for (const auto& [element, heard, reports] : pool.elements) {
+      for (const auto& listed : pool.elements) {
+        const auto& element = listed.element;
         if (element.name != options_.subject) continue;
         orders_[i].shown = element.drained == drained_;
         calls_ = std::max<std::uint64_t>(calls_.value_or(0), element.calls);

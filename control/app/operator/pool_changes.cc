@@ -33,6 +33,8 @@ void compare(const PoolElement& was, const PoolElement& is, std::vector<PoolChan
          "is heard again");
   turned(was.drained, is.drained, "drained", "is drained: no new calls", "undrained",
          "takes new calls again");
+  turned(was.damped, is.damped, "damped", "is damped: it came back too often", "undamped",
+         "gets calls as others do again");
   turned(was.full(), is.full(), "full", "is full, with " + counted(is.calls, "call"), "room",
          "has room again");
 }

@@ -44,6 +44,7 @@ SeenElement merge_element(const std::vector<Testimony>& all) {
     const pool::PoolElement& element = one.listed->element;
     if (element.epoch != seen.element.epoch) continue;
     seen.element.suspect = seen.element.suspect && element.suspect;
+    seen.element.damped = seen.element.damped && element.damped;
     seen.element.drained = seen.element.drained || element.drained;
     if (one.listed->last_heard_ago < seen.last_heard_ago) {
       seen.last_heard_ago = one.listed->last_heard_ago;

@@ -1,6 +1,6 @@
 // Where an etcd cluster is and how to speak to it, as `--store` says it:
 //
-//     etcd://HOST:PORT[,HOST:PORT…][?prefix=/rtpool/][&user=NAME&password-file=PATH]
+//     etcd://HOST:PORT[,HOST:PORT,...][?prefix=/rtpool/][&user=NAME&password-file=PATH]
 //         [&ca=PATH[&cert=PATH&key=PATH]]
 //
 // 1 to 9 endpoints. Values are taken as they are written and hold no '&'. With `ca` the connection
@@ -27,7 +27,7 @@ struct EtcdUrl {
 };
 
 inline constexpr std::string_view kEtcdUrlForm =
-    "etcd://HOST:PORT[,HOST:PORT…][?prefix=/rtpool/][&user=NAME&password-file=PATH]"
+    "etcd://HOST:PORT[,HOST:PORT,...][?prefix=/rtpool/][&user=NAME&password-file=PATH]"
     "[&ca=PATH[&cert=PATH&key=PATH]]";
 
 // Errors: bad_argument, with what is wrong and, where it helps, what would be right.

@@ -16,6 +16,7 @@
 #include "pool/memory_store.h"
 #include "pool/proto/registrar.grpc.pb.h"
 #include "pool/record_service.h"
+#include "pool/registrar_notice.h"
 #include "pool/tls.h"
 #include "pool/wire_codec.h"
 
@@ -34,31 +35,6 @@ std::uint64_t unix_ms() {
   const auto since = std::chrono::system_clock::now().time_since_epoch();
   return static_cast<std::uint64_t>(
       std::chrono::duration_cast<std::chrono::milliseconds>(since).count());
-}
-
-std::string_view text_of(Registrar::Notice::What what) {
-  using What = Registrar::Notice::What;
-  switch (what) {
-    case What::joined:
-      return "joined";
-    case What::returned:
-      return "is back";
-    case What::left:
-      return "left";
-    case What::stream_ended:
-      return "lost its stream";
-    case What::dead:
-      return "is dead";
-    case What::panic_began:
-      return "more than half the pool is silent: keeping all of it";
-    case What::panic_ended:
-      return "the pool is heard again";
-    case What::damped:
-      return "dies again and again: the last resort for the next ";
-    case What::undamped:
-      return "gets calls again as others do";
-  }
-  return "";
 }
 
 }  // namespace
@@ -537,16 +513,7 @@ void RegistrarServer::Impl::flush() {
     if (it != serving_.end()) it->second->finish(to_status(closed.reason));
   }
   for (const auto& notice : outbox.notices) {
-    using What = pool::Registrar::Notice::What;
-    const bool bad = notice.what == What::dead || notice.what == What::panic_began ||
-                     notice.what == What::damped;
-    std::string text = "pool '" + notice.pool + "': ";
-    if (!notice.element.empty()) text += "'" + notice.element + "' ";
-    text.append(text_of(notice.what));
-    if (notice.what == What::damped) {
-      text += std::to_string(std::chrono::ceil<std::chrono::seconds>(notice.hold).count()) + " s";
-    }
-    log(bad ? LogLevel::warning : LogLevel::info, text);
+    log(is_warning(notice) ? LogLevel::warning : LogLevel::info, describe(notice));
   }
 }
 

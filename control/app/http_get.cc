@@ -17,7 +17,7 @@ const char* hint(httplib::Error error, bool tls) {
     return "; its certificate has expired, is of another authority or for another host";
   if (tls && error == httplib::Error::SSLConnection)
     return "; it speaks no TLS, or refuses this certificate";
-  if (!tls && error == httplib::Error::Read) return "; it may want TLS (--tls-certificate …)";
+  if (!tls && error == httplib::Error::Read) return "; it may want TLS (--tls-certificate)";
   return "";
 }
 

@@ -237,7 +237,7 @@ void add_pool(Options& o, std::vector<Row>& rows) {
       {{relay, controller, pool_list, pool_show, pool_watch, call_show, call_explain, drain,
         undrain},
        {.name = "registrar",
-        .value_name = "HOST:PORT[,…]",
+        .value_name = "HOST:PORT[,...]",
         .help = "The pool's registrars, one to five with commas between. All of them are used.",
         .example = "10.0.0.1:7400,10.0.0.2:7400",
         .set = setter(parse_targets,
@@ -261,9 +261,9 @@ void add_pool(Options& o, std::vector<Row>& rows) {
         .value_name = "STORE",
         .help =
             "Where pool definitions, epochs and call records are kept: memory, which is for one "
-            "registrar, or " +
-            std::string(pool::kEtcdUrlForm) +
-            ", which several share. PATHs are read again when needed.",
+            "registrar, or an etcd cluster that several share, "
+            "etcd://HOST:PORT[,HOST:PORT,...][?prefix=/rtpool/][&user=NAME&password-file=PATH]"
+            "[&ca=PATH[&cert=PATH&key=PATH]].",
         .example = "etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379",
         .set = setter(parse_store, [&o](const std::string& s) { o.registrar.store = s; }),
         .show = [&o] { return o.registrar.store; }}});

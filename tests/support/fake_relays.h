@@ -40,7 +40,7 @@ class FakeRelays final : public control::RelayGateway, public control::RelaySele
 
   std::map<std::string, Relay> relays;  // those in the pool
   std::vector<std::string> reported;
-  bool pool_full = false;  // what is said when there is none left
+  bool pool_full = false;     // what is said when there is none left
   bool hold_answers = false;  // keep answers back until release()
   Ended ended;
 

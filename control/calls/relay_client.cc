@@ -59,9 +59,18 @@ struct RelayClient::Impl : std::enable_shared_from_this<RelayClient::Impl> {
     active.insert(rpc);
     if (stopping) rpc->context.TryCancel();
   }
-  void rpc_ended(Rpc* rpc) {
+  // Ends what gRPC has let go of, and only then lets stop() go on: a channel may not outlive its
+  // last call's context, nor end on a thread of gRPC.
+  template <class Ended>
+  void rpc_ended(Ended* rpc) {
+    {
+      const std::lock_guard lock(mutex);
+      active.erase(rpc);
+      ++ending;
+    }
+    delete rpc;
     const std::lock_guard lock(mutex);
-    active.erase(rpc);
+    --ending;
     idle.notify_all();
   }
 
@@ -75,6 +84,7 @@ struct RelayClient::Impl : std::enable_shared_from_this<RelayClient::Impl> {
   std::mutex mutex;  // guards what gRPC's threads touch as well
   std::condition_variable idle;
   std::set<Rpc*> active;
+  std::size_t ending = 0;  // no longer active, not yet gone
   bool stopping = false;
 };
 
@@ -103,11 +113,11 @@ class RelayClient::Impl::Watch : public grpc::ClientReadReactor<relay::v1::CallE
   }
 
   void OnDone(const grpc::Status&) override {
-    boost::asio::post(impl_->io,
-                      [impl = impl_, address = address_] { impl->watch_ended(address); });
-    const auto impl = impl_;
-    impl->rpc_ended(this);
-    delete this;
+    Impl& impl = *impl_;  // its owner's stop() waits for this
+    boost::asio::post(impl.io, [impl = std::move(impl_), address = std::move(address_)] {
+      impl->watch_ended(address);
+    });
+    impl.rpc_ended(this);
   }
 
  private:
@@ -183,18 +193,17 @@ void RelayClient::Impl::call(const RelayRef& relay, Request request, Duration de
   auto& stub = *channel(relay).stub;
   rpc_started(rpc);
   start(*stub.async(), &rpc->context, &rpc->request, &rpc->reply,
-        [rpc, self = shared_from_this()](const grpc::Status& status) {
+        [rpc, self = shared_from_this()](const grpc::Status& status) mutable {
+          Impl& impl = *self;  // its owner's stop() waits for this
           Result<media::CallState> result = Error(RelayErrc::protocol);
           if (!status.ok()) {
             result = relay_error(status);
           } else {
-            result = decode(rpc->reply, self->now());
+            result = decode(rpc->reply, impl.now());
           }
-          boost::asio::post(self->io, [done = std::move(rpc->done), result = std::move(result)] {
-            done(result);
-          });
-          self->rpc_ended(rpc);
-          delete rpc;
+          boost::asio::post(impl.io, [self = std::move(self), done = std::move(rpc->done),
+                                      result = std::move(result)] { done(result); });
+          impl.rpc_ended(rpc);
         });
 }
 
@@ -240,7 +249,7 @@ void RelayClient::stop() {
   if (impl_->stopping) return;
   impl_->stopping = true;
   for (auto* rpc : impl_->active) rpc->context.TryCancel();
-  impl_->idle.wait(lock, [this] { return impl_->active.empty(); });
+  impl_->idle.wait(lock, [this] { return impl_->active.empty() && impl_->ending == 0; });
 }
 
 }  // namespace rtpool::control

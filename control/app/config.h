@@ -50,6 +50,12 @@ struct RegistrarOptions {
       false;  // a default may be replaced by a free port where `serve` finds it busy
   std::string store = "memory";
   Duration heartbeat_interval = std::chrono::milliseconds(50);
+  std::uint32_t missed_heartbeats = 3;
+  Duration fence = std::chrono::milliseconds(20);
+  Duration settle_time = std::chrono::seconds(1);
+  std::uint32_t flap_returns = 2;
+  Duration flap_hold = std::chrono::seconds(60);
+  Duration flap_quiet = std::chrono::seconds(60);
   std::shared_ptr<const pool::TlsContext> tls;  // none: plaintext; so in the others
 };
 

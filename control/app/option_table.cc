@@ -271,9 +271,41 @@ void add_pool(Options& o, std::vector<Row>& rows) {
       {{registrar, serve},
        duration_option(
            "heartbeat-interval",
-           "How often a relay reports its load to each registrar. One that misses three is "
-           "taken out of the pool. The relays learn it from the registrar.",
+           "How often a relay reports its load to each registrar. The relays learn it from the "
+           "registrar.",
            "20ms", o.registrar.heartbeat_interval, milliseconds(10), seconds(1), false)});
+  const auto count = [](std::string_view name, std::string_view help, std::string_view example,
+                        std::uint32_t& value, std::uint64_t least, std::uint64_t most) {
+    return Option{
+        .name = name,
+        .value_name = "NUMBER",
+        .help = help,
+        .example = example,
+        .set = setter(number_within(least, most),
+                      [&value](std::uint64_t n) { value = static_cast<std::uint32_t>(n); }),
+        .show = [&value] { return std::to_string(value); }};
+  };
+  auto& r = o.registrar;
+  const std::vector<Option> timers{
+      count("missed-heartbeats", "A relay that misses so many in a row is taken out of the pool.",
+            "5", r.missed_heartbeats, 2, 20),
+      duration_option("fence",
+                      "How long a relay whose stream ended may take to be back on another one "
+                      "before it counts as dead. Until then it is the last resort.",
+                      "50ms", r.fence, milliseconds(5), seconds(5), false),
+      duration_option("settle-time",
+                      "How long after its start a registrar says that relays may not be back yet, "
+                      "so that controllers keep those they know.",
+                      "2s", r.settle_time, milliseconds(100), std::chrono::minutes(1), false),
+      count("flap-returns",
+            "A relay that died gets calls at once when it is back, so many times; after that it "
+            "is damped: the last resort for a second, then for twice as long each time.",
+            "5", r.flap_returns, 1, 1'000),
+      duration_option("flap-hold", "The longest that a relay is damped.", "5m", r.flap_hold,
+                      seconds(1), hours(1), false),
+      duration_option("flap-quiet", "After so long without dying its past is forgotten.", "10m",
+                      r.flap_quiet, seconds(1), hours(24), false)};
+  for (const Option& option : timers) rows.push_back({{registrar, serve}, option});
 }
 
 void add_media(Options& o, std::vector<Row>& rows) {

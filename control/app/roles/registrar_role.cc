@@ -45,6 +45,12 @@ Result<std::unique_ptr<RegistrarRole>> RegistrarRole::start(const RegistrarOptio
   pool::RegistrarServer::Options o;
   o.listen = options.listen.to_string();
   o.core.heartbeat_interval = options.heartbeat_interval;
+  o.core.missed_heartbeats = options.missed_heartbeats;
+  o.core.fence = options.fence;
+  o.core.settle_time = options.settle_time;
+  o.core.flaps.free_returns = options.flap_returns;
+  o.core.flaps.hold_max = options.flap_hold;
+  o.core.flaps.quiet = options.flap_quiet;
   o.seed = random_seed();
   o.log = pool_log("registrar");
   o.tls = options.tls;
@@ -60,14 +66,7 @@ Result<std::unique_ptr<RegistrarRole>> RegistrarRole::start(const RegistrarOptio
       {{"pools", static_cast<std::uint64_t>(limits.max_pools)},
        {"relays", static_cast<std::uint64_t>(limits.max_elements)},
        {"watchers", static_cast<std::uint64_t>(limits.max_watchers)},
-       {"missed_heartbeats", limits.missed_heartbeats},
-       {"fence", format_duration(limits.fence)}});
-  log(Severity::info, "registrar's damping of relays that die again and again",
-      {{"free_returns", limits.flaps.free_returns},
-       {"hold_min", format_duration(limits.flaps.hold_min)},
-       {"hold_max", format_duration(limits.flaps.hold_max)},
-       {"quiet", format_duration(limits.flaps.quiet)},
-       {"histories", static_cast<std::uint64_t>(limits.flaps.max_histories)}});
+       {"flap_histories", static_cast<std::uint64_t>(limits.flaps.max_histories)}});
   return role;
 }
 

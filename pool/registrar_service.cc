@@ -375,7 +375,7 @@ class RegistrarServer::Impl::WatchStream final : public grpc::ServerWriteReactor
     });
   }
 
-  void send(std::shared_ptr<const PoolUpdate> update) {
+  void send(std::shared_ptr<const v1::PoolUpdate> update) {
     if (finished_) return;
     if (updates_.size() >= kMaxQueuedUpdates) {
       updates_.clear();
@@ -414,18 +414,17 @@ class RegistrarServer::Impl::WatchStream final : public grpc::ServerWriteReactor
   }
   void write_next() {
     if (finished_ || updates_.empty()) return;
-    message_.Clear();
-    encode(*updates_.front(), message_);
+    message_ = std::move(updates_.front());
     updates_.pop_front();
     writing_ = true;
-    StartWrite(&message_);
+    StartWrite(message_.get());
   }
 
   Impl& impl_;
   WatcherId id_;
   std::string pool_;
-  v1::PoolUpdate message_;
-  std::deque<std::shared_ptr<const PoolUpdate>> updates_;
+  std::shared_ptr<const v1::PoolUpdate> message_;  // being written
+  std::deque<std::shared_ptr<const v1::PoolUpdate>> updates_;
   bool writing_ = false;
   bool lagging_ = false;
   bool finished_ = false;
@@ -497,9 +496,18 @@ void RegistrarServer::Impl::tick() {
 // Sends what the core has decided. Nothing here calls back into the core.
 void RegistrarServer::Impl::flush() {
   const pool::Registrar::Outbox outbox = core_.take_outbox();
+  // One update goes to many: it is encoded once.
+  const PoolUpdate* encoded = nullptr;
+  std::shared_ptr<const v1::PoolUpdate> wire;
   for (const auto& message : outbox.updates) {
+    if (message.update.get() != encoded) {
+      const auto fresh = std::make_shared<v1::PoolUpdate>();
+      encode(*message.update, *fresh);
+      encoded = message.update.get();
+      wire = fresh;
+    }
     const auto it = watching_.find(message.watcher);
-    if (it != watching_.end()) it->second->send(message.update);
+    if (it != watching_.end()) it->second->send(wire);
   }
   for (const auto& order : outbox.drain_orders) {
     const auto it = serving_.find(order.stream);

@@ -38,18 +38,20 @@ def asked_in_vain(controller, relay):
 
 
 def one(fleet, controller, rate, freeze, number):
-    victim = next(iter(fleet.relays))
-    relay = fleet.relays[victim]
     at = {}
 
-    def strike():
+    def strike():  # at the relay that is in use just now
+        last = next(reply for reply in reversed(load.replies) if reply.command == "offer" and reply.ok)
+        at["victim"] = fleet.relay_of(last.text["sdp"])
+        relay = fleet.relays[at["victim"]]
         at["wall"] = time.time()
         at["time"] = fleet.freeze(relay) if freeze else fleet.kill(relay)
 
     with OfferLoad([controller.ng], rate, hold=0.05) as load:
         load.run(0.7, {0.15: strike})
+    victim = at["victim"]
     if freeze:
-        fleet.kill(relay)
+        fleet.kill(fleet.relays[victim])
     assert not load.failures("offer"), load.failures("offer")[:3]
     offers = [reply for reply in load.replies if reply.command == "offer"]
     named = [reply.sent + reply.took - at["time"] for reply in offers if fleet.relay_of(reply.text["sdp"]) == victim]

@@ -6,7 +6,6 @@
 namespace rtpool::pool {
 namespace {
 
-constexpr std::size_t kPanicMinimum = 3;  // elements; below it "more than half" says nothing
 constexpr Duration kPanicWindow = std::chrono::seconds(1);
 
 }  // namespace
@@ -122,6 +121,7 @@ Result<void> Registrar::attach(Instant now, StreamId stream, const Registration&
   member.reports = 0;
   streams_[stream] = {.pool = registration.pool, .id = id};
   ++counts_.registrations;
+  if (member.ordered_drained) order_drained(now, member);  // may have been lost with the stream
   if (renewed || was_suspect) {
     notice(renewed ? Notice::What::joined : Notice::What::returned, pool.handle, registration.name);
   }
@@ -177,6 +177,12 @@ void Registrar::update_drained(Member& member) const {
       member.leaving || member.ordered_drained.value_or(member.operator_drained);
 }
 
+void Registrar::order_drained(Instant now, Member& member) {
+  member.ordered_at = now;
+  if (!member.stream.valid()) return;
+  outbox_.drain_orders.push_back({.stream = member.stream, .drained = *member.ordered_drained});
+}
+
 Result<void> Registrar::heartbeat(Instant now, StreamId stream, const Heartbeat& heartbeat) {
   wake(now);
   Pool* pool = nullptr;
@@ -188,7 +194,12 @@ Result<void> Registrar::heartbeat(Instant now, StreamId stream, const Heartbeat&
   member->reports = 0;
   member->operator_drained = heartbeat.drained;
   member->leaving = heartbeat.leaving;
-  if (member->ordered_drained == heartbeat.drained) member->ordered_drained.reset();
+  if (member->ordered_drained == heartbeat.drained) {
+    member->ordered_drained.reset();
+  } else if (member->ordered_drained &&
+             now - member->ordered_at >= 2 * options_.heartbeat_interval) {
+    order_drained(now, *member);  // another registrar's order came in between
+  }
   PoolElement& element = member->element;
   const bool was_drained = element.drained;
   const bool was_full = element.full();
@@ -362,9 +373,7 @@ Result<void> Registrar::set_drained(Instant now, const std::string& pool, const 
   if (member == nullptr || member->element.name != name) return Error(Errc::unknown_element, name);
   member->ordered_drained = drained;
   update_drained(*member);
-  if (member->stream.valid()) {
-    outbox_.drain_orders.push_back({.stream = member->stream, .drained = drained});
-  }
+  order_drained(now, *member);
   publish(now, pools_.at(pool), *member);
   return {};
 }
@@ -435,15 +444,17 @@ void Registrar::check_pool(Instant now, Pool& pool) {
 // Those already removed for silence within the last second count too: a mass silence is noticed one
 // by one.
 void Registrar::set_panic(Instant now, Pool& pool, std::size_t silent) {
-  if (!pool.panic) {
+  // After a pause of ours nobody counts as silent for a while, which is no sign that they are back.
+  const bool paused =
+      now - woke_at_ <= options_.heartbeat_interval * (options_.missed_heartbeats + 1);
+  if (pool.panic && silent == 0 && paused) return;
+  if (!pool.panic || silent == 0) {
     std::erase_if(pool.silent_deaths,
                   [&](const auto& death) { return now - death.second > kPanicWindow; });
-  } else if (silent == 0) {
-    pool.silent_deaths.clear();
   }
   const std::size_t gone = pool.silent_deaths.size();
   const std::size_t all = pool.members.size() + gone;
-  const bool panic = silent > 0 && all >= kPanicMinimum && (silent + gone) * 2 > all;
+  const bool panic = silent > 0 && all >= options_.panic_minimum && (silent + gone) * 2 > all;
   if (panic == pool.panic) return;
   pool.panic = panic;
   notice(panic ? Notice::What::panic_began : Notice::What::panic_ended, pool.handle, "");

@@ -10,8 +10,8 @@
 //   report of
 //     unreachability since the last heartbeat counts as one missed, but never alone: one must be
 //     missed.
-//   - More than half of a pool (of three or more) silent at once, streams open: panic. The silent
-//   ones stay
+//   - More than half of a pool (of `panic_minimum` or more) silent at once, streams open: panic.
+//   The silent ones stay
 //     as suspects, nobody is removed for silence, and updates say so.
 //   - If the registrar itself was not running (a gap between two calls), silence counts from its
 //   wake-up.
@@ -61,6 +61,7 @@ class Registrar {
     Duration settle_time = std::chrono::seconds(1);  // after start, views are "not settled"
     Duration load_push_interval = std::chrono::milliseconds(50);
     Duration watch_keepalive = std::chrono::milliseconds(100);
+    std::size_t panic_minimum = 3;  // elements; below it "more than half" says nothing
     std::size_t max_pools = 1'024;
     std::size_t max_elements = 10'000;  // over all pools
     std::size_t max_watchers = 4'096;
@@ -167,6 +168,7 @@ class Registrar {
     bool operator_drained = false;
     bool leaving = false;
     std::optional<bool> ordered_drained;       // told, not yet repeated by the element
+    Instant ordered_at{};                      // when it was told last
     bool load_changed = false;                 // waits for the next load push
     std::list<PoolElementId>::iterator place;  // in Pool::heard or, without a stream, Pool::ended
   };
@@ -201,6 +203,7 @@ class Registrar {
   Member* find(const std::string& pool, PoolElementId id);
   Member* find_by_stream(StreamId stream, Pool** pool);
   void update_drained(Member& member) const;
+  void order_drained(Instant now, Member& member);
   void died(Instant now, const Pool& pool, const Member& member);
   void damp(Instant now, Pool& pool, Member& member);
   void undamp(Instant now, Pool& pool);

@@ -242,6 +242,20 @@ TEST_F(RegistrarStory, ADrainedRelayKeepsThatUntilItSaysOtherwiseItself) {
   EXPECT_EQ(outcome(registrar_.set_drained(now_, "media", "r9", true)), "unknown_element");
 }
 
+TEST_F(RegistrarStory, AnOrderIsRepeatedUntilTheRelayRepeatsIt) {
+  join("r1", 1);
+  registrar_.set_drained(now_, "media", "r1", true);
+  registrar_.stream_ended(now_, StreamId{1});  // perhaps before the order was read
+  join("r1", 2);
+  EXPECT_THAT(events(), ElementsAre("joined r1", "stream ended r1", "returned r1", "order drain 1",
+                                    "order drain 2"));
+  pass(milliseconds(120), {2});  // another registrar's order to the contrary was the last it read
+  EXPECT_THAT(events(), ElementsAre("order drain 2"));
+  beat(2, {.drained = true});
+  pass(milliseconds(500), {});
+  EXPECT_THAT(events(), testing::Not(testing::Contains("order drain 2")));
+}
+
 TEST_F(RegistrarStory, ALeavingRelayGetsNoCallsWhateverTheOperatorSays) {
   join("r1", 1);
   beat(1, {.leaving = true});

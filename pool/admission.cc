@@ -19,12 +19,24 @@ bool store_is_away(const Error& error) {
 void Admission::claim(StreamId stream, EpochClaim wanted) {
   const std::uint64_t number = ++number_;
   const bool holds_epoch = wanted.registration.epoch > 0;
-  const Claim& claim =
-      claims_.insert_or_assign(stream, Claim{.wanted = std::move(wanted), .number = number})
-          .first->second;
+  forget(stream);
+  auto abandoned = std::make_shared<std::atomic<bool>>(false);
+  wanted.abandoned = abandoned;
+  const Claim& claim = claims_
+                           .insert_or_assign(stream, Claim{.wanted = std::move(wanted),
+                                                           .abandoned = std::move(abandoned),
+                                                           .number = number})
+                           .first->second;
   ask(stream, claim, false);
   if (!holds_epoch) return;
   executor_.after(options_.patience, [this, stream, number] { take_at_word(stream, number); });
+}
+
+void Admission::forget(StreamId stream) {
+  const auto it = claims_.find(stream);
+  if (it == claims_.end()) return;
+  *it->second.abandoned = true;
+  claims_.erase(it);
 }
 
 void Admission::ask(StreamId stream, const Claim& claim, bool again) {

@@ -10,11 +10,13 @@
 // it; the store may answer on any thread.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <unordered_map>
 #include <utility>
 
@@ -52,11 +54,12 @@ class Admission {
   // In place of an earlier claim of the same stream.
   void claim(StreamId stream, EpochClaim claim);
   [[nodiscard]] bool claiming(StreamId stream) const { return claims_.contains(stream); }
-  void forget(StreamId stream) { claims_.erase(stream); }
+  void forget(StreamId stream);
 
  private:
   struct Claim {
     EpochClaim wanted;
+    std::shared_ptr<std::atomic<bool>> abandoned;
     std::uint64_t number = 0;  // tells it from an earlier one of the stream
     bool on_word = false;
   };

@@ -47,6 +47,11 @@ class Claim : public std::enable_shared_from_this<Claim> {
   [[nodiscard]] std::string element_key() const {
     return "element/" + claim_.registration.pool + "/" + claim_.registration.name;
   }
+  bool given_up() {
+    if (!claim_.abandoned || !*claim_.abandoned) return false;
+    done_(Error(Errc::stopped, "the stream has gone"));
+    return true;
+  }
   bool try_again() {
     if (++attempts_ < kMaxAttempts) return true;
     done_(Error(Errc::store_failed, "the entry kept changing"));
@@ -54,6 +59,7 @@ class Claim : public std::enable_shared_from_this<Claim> {
   }
 
   void policy_known(const StoreEntry& entry) {
+    if (given_up()) return;
     const std::string wanted(name_of(claim_.registration.policy));
     if (entry.revision != 0 && entry.value == wanted) return take_epoch();
     if (entry.revision != 0 && !claim_.pool_is_empty) {
@@ -77,7 +83,20 @@ class Claim : public std::enable_shared_from_this<Claim> {
     });
   }
 
+  // Lost to another process of that name: which of them is the younger one can't be told, and the
+  // older may be dead already. Whoever lives asks again.
+  void lost_to(const StoreEntry& entry) {
+    const auto current = parse_epoch(entry.value);
+    const bool same = current && current->incarnation == claim_.registration.incarnation;
+    if (!same && claim_.registration.epoch == 0) {
+      return done_(Error(Errc::store_failed, "another process of '" + claim_.registration.name +
+                                                 "' registers at the same time"));
+    }
+    if (try_again()) epoch_known(entry);
+  }
+
   void epoch_known(const StoreEntry& entry) {
+    if (given_up()) return;
     const Registration& registration = claim_.registration;
     EpochValue current;
     if (entry.revision != 0) {
@@ -109,7 +128,7 @@ class Claim : public std::enable_shared_from_this<Claim> {
         [self = shared_from_this(), epoch](Result<SwapOutcome> outcome) {
           if (!outcome) return self->done_(outcome.error());
           if (outcome->swapped) return self->done_(epoch);
-          if (self->try_again()) self->epoch_known(outcome->current);
+          self->lost_to(outcome->current);
         });
   }
 

@@ -80,15 +80,15 @@ TEST(Ledger, TheFirstElementFixesThePolicyUntilThePoolIsEmpty) {
   EXPECT_EQ(claim(store, process(3)), "policy_mismatch");
 }
 
-// Another registrar changes the entry between each read and write.
+// Another registrar changes the entry between each read and write, for a process of the same name.
 class ContendedStore final : public Store {
  public:
-  explicit ContendedStore(int losses) : losses_(losses) {}
+  ContendedStore(int losses, std::uint64_t rival) : losses_(losses), rival_(rival) {}
   void get(const std::string& key, GetDone done) override { inner_.get(key, std::move(done)); }
   void compare_and_swap(Swap swap, SwapDone done) override {
     if (swap.key.starts_with("element/") && losses_-- > 0) {
       Swap first = swap;
-      first.value = std::to_string(++rival_) + " 77";
+      first.value = std::to_string(++epoch_) + " " + std::to_string(rival_);
       inner_.compare_and_swap(std::move(first), [](const Result<SwapOutcome>&) {});
     }
     inner_.compare_and_swap(std::move(swap), std::move(done));
@@ -97,17 +97,42 @@ class ContendedStore final : public Store {
  private:
   MemoryStore inner_;
   int losses_;
-  std::uint64_t rival_ = 500;
+  std::uint64_t rival_;
+  std::uint64_t epoch_ = 500;
 };
 
+TEST(Ledger, ARaceWithItsOwnClaimAtAnotherRegistrarEndsWithOneEpoch) {
+  ContendedStore store(2, 1);
+  EXPECT_EQ(claim(store, process(1)), "501");
+}
+
 TEST(Ledger, ALostRaceIsRunAgainOnWhatTheWinnerWrote) {
-  ContendedStore store(2);
-  EXPECT_EQ(claim(store, process(1)), "503");
+  ContendedStore store(2, 1);
+  EXPECT_EQ(claim(store, process(1, 900)), "900");
+}
+
+// The claim of a process that died meanwhile may be the late one.
+TEST(Ledger, AClaimThatComesSecondDoesNotDisplaceTheProcessThatCameFirst) {
+  ContendedStore store(1, 77);
+  EXPECT_EQ(claim(store, process(1)), "store_failed");
+  EXPECT_EQ(claim(store, process(77, 501)), "501") << "the first one keeps its epoch";
+  EXPECT_EQ(claim(store, process(1)), "502") << "one that asks again is alive, and the younger";
+}
+
+TEST(Ledger, AClaimWhoseStreamHasGoneWritesNothing) {
+  MemoryStore store;
+  EXPECT_EQ(claim(store, process(1)), "100");
+  std::optional<Result<std::uint64_t>> outcome;
+  claim_epoch(store,
+              {.registration = process(2), .abandoned = std::make_shared<std::atomic<bool>>(true)},
+              [&](Result<std::uint64_t> result) { outcome = std::move(result); });
+  EXPECT_EQ(outcome->error().code, make_error_code(Errc::stopped));
+  EXPECT_EQ(claim(store, process(1, 100)), "100");
 }
 
 TEST(Ledger, ARaceThatIsAlwaysLostEnds) {
-  ContendedStore store(1000);
-  EXPECT_EQ(claim(store, process(1)), "store_failed");
+  ContendedStore store(1000, 1);
+  EXPECT_EQ(claim(store, process(1, 900)), "store_failed");
 }
 
 }  // namespace

@@ -29,8 +29,8 @@ struct EpochClaim {
   std::shared_ptr<const std::atomic<bool>> abandoned;
 };
 
-// `done` gets the epoch granted, or policy_mismatch, stale_epoch, store_failed, stopped. `store` must
-// outlive it.
+// `done` gets the epoch granted, or policy_mismatch, stale_epoch, store_failed, stopped.
+// `store` must outlive it.
 void claim_epoch(Store& store, EpochClaim claim, std::function<void(Result<std::uint64_t>)> done);
 
 }  // namespace rtpool::pool

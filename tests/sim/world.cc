@@ -288,8 +288,13 @@ void World::decided(std::size_t index, std::uint64_t id, const pool::Registratio
       lax && known != registrar.told.end() ? std::max(granted, known->second.epoch) : granted;
   const auto attached = registrar.core->attach(local(host), StreamId{id}, registration, in_force);
   if (!attached) return close_session(index, id, errc_of(attached.error()));
+  say("registrar " + std::to_string(index) + " takes " + registration.name + " with epoch " +
+      std::to_string(granted));
   check_attached(index, registration.name, granted);
   registrar.ended[registration.name] = false;
+  for (Process& process : relays_) {
+    if (process.incarnation == registration.incarnation) process.admitted = now_;
+  }
   send(it->second.stream->down, [this, index, id, granted] {
     for (std::size_t i = 0; i < relays_.size(); ++i) {
       const auto& stream = relays_[i].links[index].stream;

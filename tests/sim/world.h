@@ -98,6 +98,7 @@ struct Process {  // a relay's
   std::uint32_t load = 0;
   bool told = false;     // when it ended, its kernel said so
   Instant dead_since{};  // when it ended, or began to hang
+  Instant admitted{};    // when a registrar took it last
   Instant restart_at = Instant::max();
   std::array<RelayLink, kMaxRegistrars> links;
 };

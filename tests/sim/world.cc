@@ -127,6 +127,14 @@ Instant World::arrival() {
   return now_ + delay;
 }
 
+// What is on its way in a stream may hold the stream.
+World::~World() {
+  for (const auto& stream : streams_) {
+    stream->up.queue.clear();
+    stream->down.queue.clear();
+  }
+}
+
 void World::send(Pipe& pipe, std::function<void()> action) {
   pipe.queue.emplace_back(arrival(), std::move(action));
 }

@@ -153,6 +153,9 @@ struct Controller {
 class World {
  public:
   World(std::uint64_t seed, Mutation mutation, bool verbose);
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
 
   // Empty, or the name of the property that failed, a colon and how.
   std::string run();

@@ -170,7 +170,7 @@ struct Engine::Impl {
 Error Engine::Impl::start() {
   if (Error error = check_options(options); error.code) return error;
   for (const MediaAddress& address : options.media_addresses) {
-    interfaces.push_back({address, book.add(address.local)});
+    interfaces.push_back({address, book.add(address.local), options.path_mtu});
   }
   limits.port_pairs = book.counts(clock.now()).total;
   if (options.ports.first == 0 || limits.port_pairs == 0) {
@@ -190,7 +190,8 @@ Error Engine::Impl::start_shards(std::uint64_t ports) {
   limits.sockets_per_shard = std::min({ports, limits.descriptors, kMaxSocketsPerShard});
   const io::UringOptions ring{.sockets = static_cast<std::uint32_t>(limits.sockets_per_shard),
                               .buffers = options.receive_buffers,
-                              .buffer_bytes = options.receive_buffer_bytes};
+                              .buffer_bytes = options.receive_buffer_bytes,
+                              .connected_sends = options.connected_sends};
   loads.resize(options.shards);
   for (std::uint32_t i = 0; i < options.shards; ++i) {
     auto shard = Shard::start(i, ring, options.batch_window, [this, i](ShardEvent event) {
@@ -201,6 +202,7 @@ Error Engine::Impl::start_shards(std::uint64_t ports) {
   }
   limits.fixed_files = shards.front()->features().fixed_files;
   limits.min_wait = shards.front()->features().min_wait;
+  limits.connected_sends = shards.front()->features().connected_sends;
   if (!limits.fixed_files) {
     const std::uint64_t usable =
         limits.descriptors > kSpareDescriptors ? limits.descriptors - kSpareDescriptors : 0;

@@ -16,6 +16,7 @@
 #include "relay/base/endpoint.h"
 #include "relay/base/result.h"
 #include "relay/base/time.h"
+#include "relay/io/socket.h"
 #include "relay/media/call_spec.h"
 #include "relay/media/explain.h"
 
@@ -44,6 +45,8 @@ struct EngineOptions {
   Duration learning_window = std::chrono::seconds(10);  // see media/latch.h
   std::uint32_t receive_buffers = 4096;                 // per shard
   std::uint32_t receive_buffer_bytes = 2048;
+  io::PathMtu path_mtu = io::PathMtu::kernel;
+  bool connected_sends = true;  // io/uring_twins.cc
 };
 
 enum class EngineErrc {
@@ -68,6 +71,7 @@ struct ShardCounts {
   std::uint64_t receive_rearmed = 0;    // multishot receives that ended and were armed again
   std::uint64_t buffers_exhausted = 0;  // ENOBUFS
   std::uint64_t soft_errors = 0;        // ICMP errors and the like
+  std::uint64_t connected = 0;          // sockets that send connected now
 };
 
 struct EngineCounts {
@@ -84,6 +88,7 @@ struct EngineLimits {
   std::uint64_t port_pairs = 0;         // over all media addresses
   bool fixed_files = false;             // sockets need no descriptors (Linux 6.13)
   bool min_wait = false;                // batches gather in the kernel (Linux 6.12)
+  bool connected_sends = false;         // steady streams of a busy shard send connected
 };
 
 struct CallEnded {

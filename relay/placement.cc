@@ -28,8 +28,8 @@ media::StreamSockets endpoints_of(const Interface& interface, LeaseKey lease, bo
           .advertised_rtcp = AdvertisedEndpoint{{address.advertised, odd}}};
 }
 
-io::SocketOptions options_of(const media::StreamSpec& spec) {
-  return {.tos = spec.tos};
+io::SocketOptions options_of(const media::StreamSpec& spec, const Interface& interface) {
+  return {.tos = spec.tos, .path_mtu = interface.path_mtu};
 }
 
 // Two media ports that send to each other would never stop.
@@ -103,7 +103,7 @@ Result<void> Placement::place(const media::StreamSpec& spec, const PlacedStream*
     drop(*old);
   }
   const bool with_rtcp = !spec.rtcp_mux;
-  auto lease = book_->lease(interface->place, with_rtcp, options_of(spec), now);
+  auto lease = book_->lease(interface->place, with_rtcp, options_of(spec, *interface), now);
   if (!lease) return lease.error();
   leased_.push_back(lease->key);
   streams_.push_back(
@@ -127,7 +127,7 @@ bool Placement::keep(const media::StreamSpec& spec, const PlacedStream& old,
   }
   const bool with_rtcp = !spec.rtcp_mux;
   if (with_rtcp && !old.rtcp_open) {
-    auto socket = book_->open_rtcp(old.lease, options_of(spec));
+    auto socket = book_->open_rtcp(old.lease, options_of(spec, interface));
     if (!socket) return false;
     rtcp_opened_.push_back(old.lease);
     added_.push_back({std::move(*socket), spec.id, media::ComponentKind::rtcp, old.lease});

@@ -20,6 +20,7 @@ namespace rtpool {
 struct Interface {
   MediaAddress address;
   std::uint16_t place = 0;
+  io::PathMtu path_mtu = io::PathMtu::kernel;
 };
 
 struct PlacedStream {

@@ -318,6 +318,7 @@ void Worker::publish() {
   live_.receive_rearmed = io.receive_rearmed;
   live_.buffers_exhausted = io.buffers_exhausted;
   live_.soft_errors = io.soft_errors;
+  live_.connected = io.connected;
   const std::lock_guard lock(published_mutex_);
   published_ = live_;
   published_.drops[static_cast<std::size_t>(media::Drop::no_call)] += io.late_packets;

@@ -1,19 +1,17 @@
 // The one table of options: what each is called, takes, means and defaults to, and which commands
 // have it.
-#include <sched.h>
 
 #include <array>
-#include <initializer_list>
 
 #include "control/app/config.h"
 #include "control/app/errc.h"
+#include "control/app/option_parts.h"
 #include "pool/etcd_url.h"
 
 namespace rtpool::control {
 namespace {
 
 using std::chrono::hours;
-using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -28,43 +26,6 @@ constexpr std::array<std::string_view, 10> kPolicies{"least-used-degradation",
                                                      "priority-least-used",
                                                      "randomized-least-used",
                                                      "srv"};
-
-// One shard for each core that this process may run on.
-std::uint32_t usable_cores() {
-  cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  const int count = CPU_COUNT(&set);
-  return count < 1 ? 1U : static_cast<std::uint32_t>(count);
-}
-
-auto duration_within(Duration least, Duration most, bool zero_is_none) {
-  return [=](std::string_view text) -> Result<Duration> {
-    auto value = parse_duration(text);
-    if (!value || (zero_is_none && value->count() == 0)) return value;
-    if (*value < least || *value > most) {
-      return Error(AppErrc::usage, "is out of range; write " + format_duration(least) + " to " +
-                                       format_duration(most) +
-                                       (zero_is_none ? ", or 0 for none" : ""));
-    }
-    return value;
-  };
-}
-
-auto number_within(std::uint64_t least, std::uint64_t most) {
-  return [=](std::string_view text) { return parse_number(text, least, most); };
-}
-
-auto one_of(std::initializer_list<std::string_view> words) {
-  return
-      [words = std::vector<std::string_view>(words)](std::string_view text) -> Result<std::string> {
-        std::string list;
-        for (const auto word : words) {
-          if (text == word) return std::string(text);
-          list.append(list.empty() ? "" : word == words.back() ? " or " : ", ").append(word);
-        }
-        return Error(AppErrc::usage, "is unknown; write " + list);
-      };
-}
 
 Result<std::string> parse_policy(std::string_view text) {
   std::string list;
@@ -98,31 +59,6 @@ Result<std::string> parse_store(std::string_view text) {
   return std::string(text);
 }
 
-std::string join(const std::vector<std::string>& items) {
-  std::string text;
-  for (const auto& item : items) text += (text.empty() ? "" : ",") + item;
-  return text;
-}
-
-Option duration_option(std::string_view name, std::string_view help, std::string_view example,
-                       Duration& value, Duration least, Duration most, bool zero_is_none) {
-  return {.name = name,
-          .value_name = "TIME",
-          .help = help,
-          .example = example,
-          .set = setter(duration_within(least, most, zero_is_none),
-                        [&value](Duration d) { value = d; }),
-          .show = [&value] { return format_duration(value); }};
-}
-
-Option switch_option(std::string_view name, std::string_view help, bool& value) {
-  return {.name = name,
-          .value_name = "",
-          .help = help,
-          .set = setter(parse_bool, [&value](bool b) { value = b; }),
-          .show = [&value] { return std::string(value ? "true" : "false"); }};
-}
-
 // A listening address that is recorded as given, so that its being busy is an error.
 Option listen_option(std::string_view name, std::string_view help, std::string_view example,
                      Endpoint& value, bool& given) {
@@ -137,11 +73,6 @@ Option listen_option(std::string_view name, std::string_view help, std::string_v
                         }),
           .show = [&value] { return value.to_string(); }};
 }
-
-struct Row {
-  std::vector<Command> commands;
-  Option option;
-};
 
 using enum Command;
 
@@ -306,69 +237,6 @@ void add_pool(Options& o, std::vector<Row>& rows) {
       duration_option("flap-quiet", "After so long without dying its past is forgotten.", "10m",
                       r.flap_quiet, seconds(1), hours(24), false)};
   for (const Option& option : timers) rows.push_back({{registrar, serve}, option});
-}
-
-void add_media(Options& o, std::vector<Row>& rows) {
-  auto& engine = o.relay.engine;
-  rows.push_back({{relay, serve},
-                  {.name = "media-address",
-                   .value_name = "[NAME/]ADDRESS[!ADVERTISED]",
-                   .help = "An address of this host that parties send media to, IPv4 or IPv6. NAME "
-                           "is what the proxy's "
-                           "`direction` flags use (none: the default one); ADVERTISED is what the "
-                           "SDP says where a "
-                           "1:1 NAT stands in between. `serve` uses 127.0.0.1 when none is given.",
-                   .example = "external/10.0.0.5!192.0.2.10",
-                   .repeatable = true,
-                   .set = setter(parse_media_address,
-                                 [&engine](MediaAddress a) {
-                                   engine.media_addresses.push_back(std::move(a));
-                                 }),
-                   .show =
-                       [&engine] {
-                         std::vector<std::string> list;
-                         for (const auto& a : engine.media_addresses)
-                           list.push_back(format_media_address(a));
-                         return join(list);
-                       },
-                   .clear = [&engine] { engine.media_addresses.clear(); }}});
-  rows.push_back({{relay, serve},
-                  {.name = "media-ports",
-                   .value_name = "MIN-MAX",
-                   .help = "The UDP ports that media is received on. A call of two parties takes "
-                           "four, or two pairs.",
-                   .example = "20000-29999",
-                   .set = setter(parse_port_range, [&engine](PortRange r) { engine.ports = r; }),
-                   .show = [&engine] { return format_port_range(engine.ports); }}});
-  rows.push_back(
-      {{relay, serve},
-       {.name = "shards",
-        .value_name = "NUMBER",
-        .help = "Threads that forward media, each with a ring of its own; one a core is right.",
-        .example = "4",
-        .set =
-            setter(number_within(1, 256),
-                   [&engine](std::uint64_t n) { engine.shards = static_cast<std::uint32_t>(n); }),
-        .show = [&engine] { return std::to_string(engine.shards); }}});
-  rows.push_back(
-      {{relay, serve},
-       duration_option(
-           "batch-window",
-           "The longest that a packet waits for others, so that one wake-up serves many; 0 "
-           "forwards each at once and costs more CPU. Only used under load.",
-           "200us", engine.batch_window, microseconds(50), milliseconds(10), true)});
-  rows.push_back({{relay, serve},
-                  duration_option("port-rest",
-                                  "How long a released port is not used again, so that late "
-                                  "packets of one call do not reach another.",
-                                  "10s", engine.port_rest, milliseconds(100), hours(1), true)});
-  rows.push_back(
-      {{relay, serve},
-       duration_option(
-           "learning-window",
-           "How long after its address was signalled a party behind a NAT may show where it "
-           "really sends from.",
-           "5s", engine.learning_window, milliseconds(100), std::chrono::minutes(5), false)});
 }
 
 void add_relay(Options& o, std::vector<Row>& rows) {

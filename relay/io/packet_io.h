@@ -67,6 +67,7 @@ struct PacketIoCounts {
   std::uint64_t buffers_exhausted = 0;  // of those, for want of a buffer (ENOBUFS)
   std::uint64_t soft_errors = 0;        // of those, for an error of the socket (ICMP and the like)
   std::uint64_t late_packets = 0;       // came to a socket after its detach()
+  std::uint64_t connected = 0;          // sockets that send connected now
 };
 
 class PacketIo {

@@ -71,6 +71,72 @@ Result<UdpSocket> UdpSocket::bind(const LocalEndpoint& local, const SocketOption
   return socket;
 }
 
+namespace {
+
+int option_of(int fd, int level, int name) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  return getsockopt(fd, level, name, &value, &length) == 0 ? value : 0;
+}
+
+// Two sockets may share a port while both say so. It is said for the moment of the second bind
+// alone: otherwise any program could take our ports.
+class PortShared {
+ public:
+  PortShared(int first, int second) : first_(first), second_(second) { set(1); }
+  ~PortShared() { set(0); }
+  PortShared(const PortShared&) = delete;
+  PortShared& operator=(const PortShared&) = delete;
+
+ private:
+  void set(int value) const {
+    set_option(first_, SOL_SOCKET, SO_REUSEADDR, value);
+    set_option(second_, SOL_SOCKET, SO_REUSEADDR, value);
+  }
+  int first_, second_;
+};
+
+}  // namespace
+
+Result<UdpSocket> UdpSocket::twin(int descriptor, const RemoteEndpoint& remote) {
+  sockaddr_storage address{};
+  socklen_t length = sizeof address;
+  if (getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &length) != 0) {
+    return system_error(IoErrc::bind_failed, {}, "getsockname");
+  }
+  const LocalEndpoint local{Endpoint::from_sockaddr(reinterpret_cast<const sockaddr*>(&address))};
+  const bool v4 = address.ss_family == AF_INET;
+  UdpSocket socket(::socket(address.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP));
+  if (!socket.valid()) return system_error(IoErrc::out_of_descriptors, local, "socket");
+  // The kernel doubles what SO_RCVBUF is set to, and tells the double.
+  const int buffer = option_of(descriptor, SOL_SOCKET, SO_RCVBUF) / 2;
+  const int tos = v4 ? option_of(descriptor, IPPROTO_IP, IP_TOS)
+                     : option_of(descriptor, IPPROTO_IPV6, IPV6_TCLASS);
+  const int mtu = v4 ? option_of(descriptor, IPPROTO_IP, IP_MTU_DISCOVER)
+                     : option_of(descriptor, IPPROTO_IPV6, IPV6_MTU_DISCOVER);
+  const bool probes = mtu == (v4 ? IP_PMTUDISC_PROBE : IPV6_PMTUDISC_PROBE);
+  const SocketOptions options{.tos = static_cast<std::uint8_t>(tos),
+                              .path_mtu = probes ? PathMtu::probe : PathMtu::kernel,
+                              .receive_buffer_bytes = buffer};
+  if (!configure(socket.fd(), v4, options)) {
+    return system_error(IoErrc::bind_failed, local, "socket option");
+  }
+  {
+    const PortShared shared(descriptor, socket.fd());
+    if (::bind(socket.fd(), reinterpret_cast<const sockaddr*>(&address), length) != 0) {
+      return system_error(errc_of_bind(errno), local, "bind");
+    }
+  }
+  if (!socket.connect(remote)) return system_error(IoErrc::bind_failed, local, "connect");
+  return socket;
+}
+
+bool UdpSocket::connect(const RemoteEndpoint& remote) const {
+  sockaddr_storage address{};
+  const socklen_t length = remote.to_sockaddr(address);
+  return ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), length) == 0;
+}
+
 LocalEndpoint UdpSocket::local() const {
   sockaddr_storage address{};
   socklen_t length = sizeof address;

@@ -39,6 +39,11 @@ class UdpSocket {
   // Port 0 takes any free port. IPv6 sockets never carry IPv4 (IPV6_V6ONLY).
   static Result<UdpSocket> bind(const LocalEndpoint& local, const SocketOptions& options);
 
+  // A second socket on the address and port of `descriptor`, with its options, connected to
+  // `remote`: packets from there reach the new one, all others the old one.
+  static Result<UdpSocket> twin(int descriptor, const RemoteEndpoint& remote);
+  [[nodiscard]] bool connect(const RemoteEndpoint& remote) const;
+
   [[nodiscard]] bool valid() const { return fd_ >= 0; }
   [[nodiscard]] int fd() const { return fd_; }
   [[nodiscard]] int release() { return std::exchange(fd_, -1); }

@@ -1,69 +1,31 @@
 #include "relay/io/uring_io.h"
 
-#include <liburing.h>
-#include <netinet/in.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <atomic>
-#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <string>
-#include <vector>
 
 #include "relay/base/assert.h"
+#include "relay/io/uring_impl.h"
 
 namespace rtpool::io {
 namespace {
 
 constexpr unsigned kSubmissions = 1024;
 constexpr unsigned kCompletions = 16384;
-constexpr unsigned kMaxBatch = 512;  // completions handled before the first of them go out
 constexpr unsigned kGatherTarget =
     256;  // completions that end a gathering wait early; see DEFER_TASKRUN below
-constexpr std::uint16_t kBufferGroup = 0;
 constexpr int kMaxFailuresInARow = 8;  // then the next attempt waits for tick()
 
 // Names that liburing 2.3 does not know yet (include/uapi/linux/io_uring.h).
 constexpr unsigned kFeatMinTimeout = 1U << 15;  // 6.12
 constexpr unsigned kFeatRwAttr = 1U << 16;  // 6.14, the first bit after 6.13's fixed-file change
 constexpr std::uint32_t kSocketSetsockopt = 3;  // SOCKET_URING_OP_SETSOCKOPT, 6.7
-
-// What a completion is about, packed into its user_data. The generation tells a slot's user from
-// the one before.
-enum class Kind : std::uint8_t { receive = 1, send, cancel, option, wake };
-
-struct Tag {
-  Kind kind{};
-  std::uint32_t generation = 0;  // 24 bits
-  std::uint32_t slot = 0;        // 20 bits
-  std::uint32_t bytes = 0;       // 16 bits
-};
-constexpr std::uint32_t kGenerationMask = 0xff'ffff;
-constexpr std::uint32_t kMaxSockets = 1U << 20;
-
-constexpr std::uint64_t pack(const Tag& tag) {
-  return static_cast<std::uint64_t>(tag.kind) << 60 |
-         static_cast<std::uint64_t>(tag.generation) << 36 |
-         static_cast<std::uint64_t>(tag.slot) << 16 | tag.bytes;
-}
-constexpr Tag unpack(std::uint64_t data) {
-  return {static_cast<Kind>(data >> 60), static_cast<std::uint32_t>(data >> 36) & kGenerationMask,
-          static_cast<std::uint32_t>(data >> 16) & (kMaxSockets - 1),
-          static_cast<std::uint32_t>(data & 0xffff)};
-}
-
-union SocketAddress {
-  sockaddr any;
-  sockaddr_in v4;
-  sockaddr_in6 v6;
-};
 
 std::uint16_t store_address(SocketAddress& out, const Endpoint& endpoint) {
   if (endpoint.address.is_v4()) {
@@ -78,6 +40,15 @@ std::uint16_t store_address(SocketAddress& out, const Endpoint& endpoint) {
   out.v6.sin6_port = htons(endpoint.port);
   std::memcpy(&out.v6.sin6_addr, endpoint.address.octets.data(), 16);
   return sizeof out.v6;
+}
+
+// How many slots for twins fit beside those of the owner: a table of fixed files is held to the
+// limit of descriptors.
+std::uint32_t room_for_twins(std::uint32_t sockets) {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= sockets) return 0;
+  const auto slots = std::min<std::uint64_t>(limit.rlim_cur, kMaxSlots);
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(slots - sockets, sockets));
 }
 
 Error setup_error(int error) {
@@ -105,100 +76,7 @@ Error setup_error(int error) {
   }
 }
 
-// Anonymous memory on page boundaries, as the kernel wants its rings.
-class Pages {
- public:
-  Pages() = default;
-  ~Pages() {
-    if (data_ != nullptr) munmap(data_, size_);
-  }
-  Pages(const Pages&) = delete;
-  Pages& operator=(const Pages&) = delete;
-
-  bool map(std::size_t size) {
-    void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return false;
-    data_ = memory;
-    size_ = size;
-    return true;
-  }
-  [[nodiscard]] void* data() const { return data_; }
-
- private:
-  void* data_ = nullptr;
-  std::size_t size_ = 0;
-};
-
 }  // namespace
-
-struct UringIo::Impl {
-  struct Slot {
-    int fd = -1;  // kept only where the file is not a fixed one
-    std::uint32_t generation = 1;
-    bool used = false;
-    bool fixed = false;
-    bool armed = false;  // a multishot receive is in the kernel, or on its way there
-    bool closing = false;
-    int failures = 0;  // receptions that ended in an error, in a row
-  };
-  struct Waiting {
-    std::uint32_t slot;
-    std::uint32_t generation;
-  };
-
-  ~Impl();
-  Result<UringFeatures> set_up(const UringOptions& wanted);
-  Result<UringFeatures> set_up_buffers(const UringOptions& wanted);
-
-  io_uring_sqe* next_sqe();
-  void submit();
-  void target(io_uring_sqe* sqe, std::uint32_t index) const;
-  void arm(std::uint32_t index);
-  void arm_wake();
-  void arm_waiting(std::vector<Waiting>& list);
-  void close_slot(std::uint32_t index);
-  void give_back_buffers();
-  void wait(const Wait& wait);
-  void collect();
-  void on_receive(const io_uring_cqe& cqe, const Tag& tag);
-  void on_receive_ended(std::uint32_t index, int result);
-  void take_packet(const io_uring_cqe& cqe, const Tag& tag, std::uint16_t buffer);
-  [[nodiscard]] bool current(const Tag& tag) const {
-    return tag.slot < slots.size() && slots[tag.slot].used &&
-           slots[tag.slot].generation == tag.generation;
-  }
-  [[nodiscard]] std::byte* buffer(std::uint16_t id) const {
-    return static_cast<std::byte*>(buffer_pages.data()) + std::size_t{id} * buffer_bytes;
-  }
-
-  io_uring ring{};
-  bool ring_open = false;
-  UringFeatures features;
-  Pages buffer_pages, buffer_ring_pages;
-  io_uring_buf_ring* buffer_ring = nullptr;
-  std::uint32_t buffer_count = 0;
-  std::uint32_t buffer_bytes = 0;
-  msghdr shape{};  // what every receive asks for: a source address, no control data
-
-  std::vector<Slot> slots;
-  std::vector<std::uint32_t> free_slots;
-  std::vector<Waiting> to_arm;           // when buffers are back
-  std::vector<Waiting> to_retry;         // at the next tick
-  std::vector<SocketAddress> addresses;  // of the sends not yet submitted
-  std::size_t addresses_used = 0;
-
-  std::vector<Received> packets;
-  std::vector<SendFailure> failures;
-  std::vector<SocketSlot> closed, reported;
-  std::vector<std::uint16_t> used_buffers;
-  std::array<io_uring_cqe*, kMaxBatch> completions{};
-  PacketIoCounts counts;
-
-  int wake_fd = -1;
-  std::uint64_t wake_value = 0;
-  std::atomic<bool> wake_pending{false};
-  bool woken = false;
-};
 
 UringIo::Impl::~Impl() {
   if (ring_open) io_uring_queue_exit(&ring);
@@ -209,7 +87,7 @@ UringIo::Impl::~Impl() {
 }
 
 Result<UringFeatures> UringIo::Impl::set_up(const UringOptions& wanted) {
-  RTPOOL_ASSERT(wanted.sockets > 0 && wanted.sockets <= kMaxSockets);
+  RTPOOL_ASSERT(wanted.sockets > 0 && wanted.sockets <= kMaxSlots);
   io_uring_params params{};
   params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
                  IORING_SETUP_CQSIZE;
@@ -229,8 +107,10 @@ Result<UringFeatures> UringIo::Impl::set_up(const UringOptions& wanted) {
   // Before 6.13 a file leaves the fixed table only when every older request of the ring has ended,
   // and ours never end: sockets would keep their ports. There each keeps its descriptor instead.
   features.fixed_files = wanted.allow_fixed_files && (params.features & kFeatRwAttr) != 0;
+  std::uint32_t twins = 0;
   if (features.fixed_files) {
-    if (const int made = io_uring_register_files_sparse(&ring, wanted.sockets); made < 0) {
+    if (wanted.connected_sends) twins = room_for_twins(wanted.sockets);
+    if (const int made = io_uring_register_files_sparse(&ring, wanted.sockets + twins); made < 0) {
       return made == -EMFILE ? Error{IoErrc::out_of_descriptors, "RLIMIT_NOFILE must be at least " +
                                                                      std::to_string(wanted.sockets)}
                              : setup_error(-made);
@@ -239,42 +119,23 @@ Result<UringFeatures> UringIo::Impl::set_up(const UringOptions& wanted) {
   wake_fd = eventfd(0, EFD_CLOEXEC);
   if (wake_fd < 0) return setup_error(errno);
 
-  slots.resize(wanted.sockets);
-  free_slots.reserve(wanted.sockets);
-  for (std::uint32_t i = wanted.sockets; i > 0; --i) free_slots.push_back(i - 1);
-  to_arm.reserve(wanted.sockets + kMaxBatch);
-  to_retry.reserve(wanted.sockets + kMaxBatch);
+  capacity = wanted.sockets;
+  slots.resize(capacity + twins);
+  free_slots.reserve(capacity);
+  for (std::uint32_t i = capacity; i > 0; --i) free_slots.push_back(i - 1);
+  free_twins.reserve(twins);
+  for (std::uint32_t i = capacity + twins; i > capacity; --i) free_twins.push_back(i - 1);
+  to_arm.reserve(slots.size() + kMaxBatch);
+  to_retry.reserve(slots.size() + kMaxBatch);
+  steady.reserve(capacity);
+  features.connected_sends = twins > 0;
   closed.reserve(wanted.sockets);
   reported.reserve(wanted.sockets);
   addresses.resize(kSubmissions);
   packets.reserve(kMaxBatch);
   failures.reserve(kMaxBatch);
-  used_buffers.reserve(2 * kMaxBatch);
-  return set_up_buffers(wanted);
-}
-
-Result<UringFeatures> UringIo::Impl::set_up_buffers(const UringOptions& wanted) {
-  buffer_count = std::clamp<std::uint32_t>(std::bit_ceil(std::max(wanted.buffers, 2U)), 2, 32768);
-  buffer_bytes = std::max<std::uint32_t>(wanted.buffer_bytes, 128);
-  if (!buffer_pages.map(std::size_t{buffer_count} * buffer_bytes) ||
-      !buffer_ring_pages.map(buffer_count * sizeof(io_uring_buf))) {
-    return setup_error(ENOMEM);
-  }
-  buffer_ring = static_cast<io_uring_buf_ring*>(buffer_ring_pages.data());
-  io_uring_buf_reg registration{};
-  registration.ring_addr = reinterpret_cast<std::uintptr_t>(buffer_ring);
-  registration.ring_entries = buffer_count;
-  registration.bgid = kBufferGroup;
-  if (const int made = io_uring_register_buf_ring(&ring, &registration, 0); made < 0) {
-    return setup_error(-made);
-  }
-  io_uring_buf_ring_init(buffer_ring);
-  const int mask = io_uring_buf_ring_mask(buffer_count);
-  for (std::uint32_t i = 0; i < buffer_count; ++i) {
-    const auto id = static_cast<std::uint16_t>(i);
-    io_uring_buf_ring_add(buffer_ring, buffer(id), buffer_bytes, id, mask, static_cast<int>(i));
-  }
-  io_uring_buf_ring_advance(buffer_ring, static_cast<int>(buffer_count));
+  const int made = buffers.set_up(ring, wanted.buffers, wanted.buffer_bytes, 2 * kMaxBatch);
+  if (made < 0) return setup_error(-made);
   shape.msg_namelen = sizeof(sockaddr_in6);
   arm_wake();
   return features;
@@ -312,14 +173,23 @@ void UringIo::Impl::target(io_uring_sqe* sqe, std::uint32_t index) const {
 
 void UringIo::Impl::arm(std::uint32_t index) {
   Slot& slot = slots[index];
-  RTPOOL_ASSERT(slot.used && !slot.armed && !slot.closing);
+  RTPOOL_ASSERT(slot.used && !slot.armed && (!slot.closing || slot.draining));
   io_uring_sqe* sqe = next_sqe();
-  io_uring_prep_recvmsg_multishot(sqe, -1, &shape, 0);
+  io_uring_prep_recvmsg_multishot(sqe, -1, &shape, slot.draining ? MSG_DONTWAIT : 0);
   target(sqe, index);
   sqe->flags |= IOSQE_BUFFER_SELECT;
-  sqe->buf_group = kBufferGroup;
+  sqe->buf_group = UringBuffers::kGroup;
   sqe->user_data = pack({.kind = Kind::receive, .generation = slot.generation, .slot = index});
   slot.armed = true;
+}
+
+void UringIo::Impl::cancel_receive(std::uint32_t index) {
+  const std::uint32_t generation = slots[index].generation;
+  io_uring_sqe* sqe = next_sqe();
+  io_uring_prep_cancel64(sqe,
+                         pack({.kind = Kind::receive, .generation = generation, .slot = index}), 0);
+  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
+  sqe->user_data = pack({.kind = Kind::cancel, .generation = generation, .slot = index});
 }
 
 void UringIo::Impl::arm_wake() {
@@ -331,14 +201,16 @@ void UringIo::Impl::arm_wake() {
 void UringIo::Impl::arm_waiting(std::vector<Waiting>& list) {
   for (const Waiting& waiting : list) {
     const Slot& slot = slots[waiting.slot];
-    if (slot.generation != waiting.generation || !slot.used || slot.armed || slot.closing) continue;
-    arm(waiting.slot);
+    if (slot.generation != waiting.generation || !slot.used || slot.armed) continue;
+    if (!slot.closing || slot.draining) arm(waiting.slot);
   }
   list.clear();
 }
 
 void UringIo::Impl::close_slot(std::uint32_t index) {
   Slot& slot = slots[index];
+  if (slot.twin_of != SocketSlot::kNone) return close_twin(index);
+  if (slot.twin != SocketSlot::kNone) return;  // its port is not free before the twin's end
   if (slot.fixed) {
     const int none = -1;
     io_uring_register_files_update(&ring, index, &none, 1);
@@ -347,17 +219,6 @@ void UringIo::Impl::close_slot(std::uint32_t index) {
   }
   slot = Slot{.generation = (slot.generation + 1) & kGenerationMask};
   closed.push_back({index});
-}
-
-void UringIo::Impl::give_back_buffers() {
-  if (used_buffers.empty()) return;
-  const int mask = io_uring_buf_ring_mask(buffer_count);
-  int offset = 0;
-  for (const std::uint16_t id : used_buffers) {
-    io_uring_buf_ring_add(buffer_ring, buffer(id), buffer_bytes, id, mask, offset++);
-  }
-  io_uring_buf_ring_advance(buffer_ring, offset);
-  used_buffers.clear();
 }
 
 void UringIo::Impl::wait(const Wait& wait) {
@@ -396,8 +257,14 @@ void UringIo::Impl::collect() {
       case Kind::receive:
         on_receive(cqe, tag);
         break;
+      case Kind::direct_send:
+        if (cqe.res < 0 && current(tag)) drop_twin(tag.slot);
+        [[fallthrough]];
       case Kind::send:
         if (cqe.res < 0 && current(tag)) failures.push_back({{tag.slot}, tag.bytes});
+        break;
+      case Kind::descriptor:
+        on_descriptor(cqe.res, tag);
         break;
       case Kind::wake:
         woken = true;
@@ -417,7 +284,7 @@ void UringIo::Impl::collect() {
 void UringIo::Impl::on_receive(const io_uring_cqe& cqe, const Tag& tag) {
   if ((cqe.flags & IORING_CQE_F_BUFFER) != 0) {
     const auto id = static_cast<std::uint16_t>(cqe.flags >> IORING_CQE_BUFFER_SHIFT);
-    used_buffers.push_back(id);
+    buffers.take(id);
     if (cqe.res >= 0) take_packet(cqe, tag, id);
   }
   // Without this flag the multishot is over, whatever the result: an error, a want of buffers, a
@@ -426,18 +293,24 @@ void UringIo::Impl::on_receive(const io_uring_cqe& cqe, const Tag& tag) {
 }
 
 void UringIo::Impl::take_packet(const io_uring_cqe& cqe, const Tag& tag, std::uint16_t id) {
-  if (!current(tag) || slots[tag.slot].closing) {
+  if (!current(tag)) {
     ++counts.late_packets;
     return;
   }
   slots[tag.slot].failures = 0;
-  std::byte* data = buffer(id);
+  const std::uint32_t twin_of = slots[tag.slot].twin_of;
+  const std::uint32_t owner = twin_of == SocketSlot::kNone ? tag.slot : twin_of;
+  if (slots[owner].closing) {
+    ++counts.late_packets;
+    return;
+  }
+  std::byte* data = buffers.at(id);
   io_uring_recvmsg_out* out = io_uring_recvmsg_validate(data, cqe.res, &shape);
   if (out == nullptr || out->namelen == 0) return;
   const auto* payload = static_cast<const std::byte*>(io_uring_recvmsg_payload(out, &shape));
   const std::size_t stored = io_uring_recvmsg_payload_length(out, cqe.res, &shape);
   Received& packet = packets.emplace_back();
-  packet.socket = {tag.slot};
+  packet.socket = {owner};
   packet.truncated = (out->flags & MSG_TRUNC) != 0;
   packet.source = RemoteEndpoint{
       Endpoint::from_sockaddr(static_cast<const sockaddr*>(io_uring_recvmsg_name(out)))};
@@ -447,7 +320,11 @@ void UringIo::Impl::take_packet(const io_uring_cqe& cqe, const Tag& tag, std::ui
 void UringIo::Impl::on_receive_ended(std::uint32_t index, int result) {
   Slot& slot = slots[index];
   slot.armed = false;
+  const bool twin = slot.twin_of != SocketSlot::kNone;
+  if (twin && result < 0 && result != -ENOBUFS && !slot.closing) drop_twin(slot.twin_of);
   if (slot.closing) {
+    const bool may_hold_packets = twin && !slots[slot.twin_of].closing && result != -EAGAIN;
+    if (may_hold_packets && slot.failures++ < kMaxFailuresInARow) return drain_twin(index);
     close_slot(index);
     return;
   }
@@ -475,7 +352,7 @@ UringFeatures UringIo::features() const {
   return impl_->features;
 }
 std::size_t UringIo::capacity() const {
-  return impl_->slots.size();
+  return impl_->capacity;
 }
 PacketIoCounts UringIo::counts() const {
   return impl_->counts;
@@ -503,33 +380,34 @@ void UringIo::detach(SocketSlot socket) {
   Impl::Slot& slot = impl_->slots[socket.index];
   RTPOOL_ASSERT(slot.used && !slot.closing);
   slot.closing = true;
+  if (slot.twin != SocketSlot::kNone) impl_->drop_twin(socket.index);
   if (!slot.armed) {
     impl_->submit();  // sends that name this socket
     impl_->close_slot(socket.index);
     return;
   }
-  const Tag receive{.kind = Kind::receive, .generation = slot.generation, .slot = socket.index};
-  io_uring_sqe* sqe = impl_->next_sqe();
-  io_uring_prep_cancel64(sqe, pack(receive), 0);
-  sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-  sqe->user_data =
-      pack({.kind = Kind::cancel, .generation = slot.generation, .slot = socket.index});
+  impl_->cancel_receive(socket.index);
 }
 
 void UringIo::set_tos(SocketSlot socket, IpFamily family, std::uint8_t tos) {
-  // The kernel reads the value when the request runs, inside submit().
-  const int value = tos;
   const bool v4 = family == IpFamily::v4;
   const int level = v4 ? IPPROTO_IP : IPPROTO_IPV6;
   const int name = v4 ? IP_TOS : IPV6_TCLASS;
-  const Impl::Slot& slot = impl_->slots[socket.index];
+  impl_->set_tos(socket.index, level, name, tos);
+  const std::uint32_t twin = impl_->slots[socket.index].twin;
+  if (twin != SocketSlot::kNone) impl_->set_tos(twin, level, name, tos);
+}
+
+// The kernel reads the value when the request runs, inside submit().
+void UringIo::Impl::set_tos(std::uint32_t index, int level, int name, int value) {
+  const Slot& slot = slots[index];
   if (!slot.fixed) {
-    if (setsockopt(slot.fd, level, name, &value, sizeof value) != 0) ++impl_->counts.soft_errors;
+    if (setsockopt(slot.fd, level, name, &value, sizeof value) != 0) ++counts.soft_errors;
     return;
   }
-  io_uring_sqe* sqe = impl_->next_sqe();
+  io_uring_sqe* sqe = next_sqe();
   io_uring_prep_rw(IORING_OP_URING_CMD, sqe, 0, nullptr, 0, 0);
-  impl_->target(sqe, socket.index);
+  target(sqe, index);
   sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
   sqe->cmd_op = kSocketSetsockopt;
   // Where the kernel looks for level, optname, optlen and optval
@@ -537,20 +415,21 @@ void UringIo::set_tos(SocketSlot socket, IpFamily family, std::uint8_t tos) {
   sqe->addr = static_cast<std::uint32_t>(level) | static_cast<std::uint64_t>(name) << 32;
   sqe->file_index = sizeof value;
   sqe->addr3 = reinterpret_cast<std::uintptr_t>(&value);
-  sqe->user_data =
-      pack({.kind = Kind::option, .generation = slot.generation, .slot = socket.index});
-  impl_->submit();
+  sqe->user_data = pack({.kind = Kind::option, .generation = slot.generation, .slot = index});
+  submit();
 }
 
 Batch UringIo::receive(const Wait& wait) {
   Impl& io = *impl_;
   flush();
-  io.give_back_buffers();
+  io.buffers.give_back();
   io.reported.clear();
   io.packets.clear();
   io.failures.clear();
   io.woken = false;
   io.arm_waiting(io.to_arm);
+  io.busy = wait.gather > Duration{};
+  io.ask_for_twins();
   io.submit();
   io.wait(io.closed.empty() ? wait : Wait{});
   io.collect();
@@ -563,17 +442,21 @@ Batch UringIo::receive(const Wait& wait) {
 
 void UringIo::send(SocketSlot from, const RemoteEndpoint& to, Bytes payload) {
   RTPOOL_ASSERT(payload.size() <= 0xffff);
+  const bool direct = impl_->goes_direct(from.index, to);
   io_uring_sqe* sqe = impl_->next_sqe();
-  RTPOOL_ASSERT(impl_->addresses_used < impl_->addresses.size());
-  SocketAddress& address = impl_->addresses[impl_->addresses_used++];
-  const std::uint16_t length = store_address(address, to);
+  const Impl::Slot& slot = impl_->slots[from.index];
   // DONTWAIT: the send is done, or refused, inside submit(), and its buffer is free again.
   io_uring_prep_send(sqe, -1, payload.data(), payload.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  io_uring_prep_send_set_addr(sqe, &address.any, length);
-  impl_->target(sqe, from.index);
+  if (!direct) {
+    RTPOOL_ASSERT(impl_->addresses_used < impl_->addresses.size());
+    SocketAddress& address = impl_->addresses[impl_->addresses_used++];
+    const std::uint16_t length = store_address(address, to);
+    io_uring_prep_send_set_addr(sqe, &address.any, length);
+  }
+  impl_->target(sqe, direct ? slot.twin : from.index);
   sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-  sqe->user_data = pack({.kind = Kind::send,
-                         .generation = impl_->slots[from.index].generation,
+  sqe->user_data = pack({.kind = direct ? Kind::direct_send : Kind::send,
+                         .generation = slot.generation,
                          .slot = from.index,
                          .bytes = static_cast<std::uint32_t>(payload.size())});
 }
@@ -583,6 +466,7 @@ void UringIo::flush() {
 }
 
 void UringIo::tick() {
+  ++impl_->ticks;
   impl_->arm_waiting(impl_->to_retry);
 }
 

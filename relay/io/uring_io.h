@@ -21,12 +21,14 @@ struct UringOptions {
   std::uint32_t buffer_bytes = 2048;  // datagram bytes are 48 fewer
   bool allow_fixed_files = true;      // false: as on a kernel before 6.13
   bool allow_min_wait = true;         // false: as on a kernel before 6.12
+  bool connected_sends = true;        // twins for steady streams of a busy shard, uring_twins.cc
 };
 
 // What the kernel gave; for a line in the log at start.
 struct UringFeatures {
   bool fixed_files = false;
   bool min_wait = false;
+  bool connected_sends = false;
 };
 
 class UringIo final : public PacketIo {

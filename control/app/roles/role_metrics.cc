@@ -56,6 +56,8 @@ void write_shard(MetricPage& page, const ShardCounts& shard, std::string_view na
                number(shard.buffers_exhausted), labels);
   page.counter("rtpool_soft_errors_total", "ICMP errors and the like on media sockets.",
                number(shard.soft_errors), labels);
+  page.gauge("rtpool_connected_sockets", "Media sockets whose sends go connected now.",
+             number(shard.connected), labels);
 }
 
 }  // namespace

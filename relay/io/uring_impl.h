@@ -1,0 +1,111 @@
+// The inside of UringIo, shared by uring_io.cc (the ring) and uring_twins.cc (connected sends).
+#pragma once
+
+#include <liburing.h>
+#include <netinet/in.h>
+
+#include <array>
+#include <atomic>
+#include <vector>
+
+#include "relay/io/uring_buffers.h"
+#include "relay/io/uring_io.h"
+#include "relay/io/uring_tag.h"
+
+namespace rtpool::io {
+
+inline constexpr unsigned kMaxBatch = 512;  // completions handled before the first of them go out
+
+union SocketAddress {
+  sockaddr any;
+  sockaddr_in v4;
+  sockaddr_in6 v6;
+};
+
+struct UringIo::Impl {
+  struct Slot {
+    int fd = -1;  // kept only where the file is not a fixed one
+    std::uint32_t generation = 1;
+    bool used = false;
+    bool fixed = false;
+    bool armed = false;  // a multishot receive is in the kernel, or on its way there
+    bool closing = false;
+    int failures = 0;                           // receptions that ended in an error, in a row
+    std::uint32_t twin_of = SocketSlot::kNone;  // set in a twin's own slot
+    bool draining = false;                      // a twin that empties its queue before it closes
+
+    // Where its packets go, and the twin that sends them there; see uring_twins.cc.
+    RemoteEndpoint target;
+    std::uint32_t twin = SocketSlot::kNone;
+    std::uint16_t run = 0;           // packets in a row to `target`, while the shard is busy
+    bool direct = false;             // the twin is connected to `target`
+    bool asked = false;              // for a descriptor to open or connect the twin
+    std::uint64_t barred_until = 0;  // ticks
+  };
+  struct Waiting {
+    std::uint32_t slot;
+    std::uint32_t generation;
+  };
+
+  ~Impl();
+  Result<UringFeatures> set_up(const UringOptions& wanted);
+
+  io_uring_sqe* next_sqe();
+  void submit();
+  void target(io_uring_sqe* sqe, std::uint32_t index) const;
+  void arm(std::uint32_t index);
+  void arm_wake();
+  void arm_waiting(std::vector<Waiting>& list);
+  void close_slot(std::uint32_t index);
+  void wait(const Wait& wait);
+  void collect();
+  void on_receive(const io_uring_cqe& cqe, const Tag& tag);
+  void on_receive_ended(std::uint32_t index, int result);
+  void take_packet(const io_uring_cqe& cqe, const Tag& tag, std::uint16_t buffer);
+  void cancel_receive(std::uint32_t index);
+  void set_tos(std::uint32_t index, int level, int name, int value);
+
+  // uring_twins.cc
+  bool goes_direct(std::uint32_t index, const RemoteEndpoint& to);
+  void ask_for_twins();
+  void on_descriptor(int result, const Tag& tag);
+  bool open_twin(std::uint32_t index, int descriptor);
+  void drop_twin(std::uint32_t index);
+  void drain_twin(std::uint32_t index);
+  void close_twin(std::uint32_t index);
+  [[nodiscard]] bool current(const Tag& tag) const {
+    return tag.slot < slots.size() && slots[tag.slot].used &&
+           slots[tag.slot].generation == tag.generation;
+  }
+
+  io_uring ring{};
+  bool ring_open = false;
+  UringFeatures features;
+  UringBuffers buffers;
+  msghdr shape{};  // what every receive asks for: a source address, no control data
+
+  std::vector<Slot> slots;  // capacity of them for the owner, the others for twins
+  std::vector<std::uint32_t> free_slots;
+  std::vector<std::uint32_t> free_twins;
+  std::vector<Waiting> steady;  // whose packets would go cheaper by a twin
+  std::uint32_t capacity = 0;
+  std::uint64_t ticks = 0;
+  bool busy = false;
+  std::vector<Waiting> to_arm;           // when buffers are back
+  std::vector<Waiting> to_retry;         // at the next tick
+  std::vector<SocketAddress> addresses;  // of the sends not yet submitted
+  std::size_t addresses_used = 0;
+
+  std::vector<Received> packets;
+  std::vector<SendFailure> failures;
+  std::vector<SocketSlot> closed, reported;
+  std::array<io_uring_cqe*, kMaxBatch> completions{};
+  PacketIoCounts counts;
+
+  int wake_fd = -1;
+  std::uint64_t wake_value = 0;
+  std::atomic<bool> wake_pending{false};
+  bool woken = false;
+};
+
+}  // namespace rtpool::io

@@ -1,0 +1,131 @@
+// Connected sends with a way back.
+//
+// A send from a connected UDP socket is cheaper by the look-up of the route (0.35 of 2.75 us where
+// this was measured), but a connected socket hears its peer alone: a party whose NAT gives it
+// another port would fall silent. So a media socket stays unconnected and hears everybody, and a
+// stream whose target is steady gets a *twin*: a second socket on the same address and port,
+// connected to the target. The kernel gives the peer's packets to the twin and everybody else's to
+// the media socket; both are reported as the media socket's. When the target changes, sends go
+// unconnected again until it is steady, then the twin is connected to the new one. An ICMP error
+// (the peer's port is closed) reaches connected sockets only: the twin is emptied and closed, and
+// the stream stays without for a while.
+//
+// Only in a busy shard, for there alone it pays; only with fixed files, for it costs no descriptor
+// there. A descriptor of the file, which connecting needs, is borrowed from the table for a moment
+// (IORING_OP_FIXED_FD_INSTALL, Linux 6.8).
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "relay/base/assert.h"
+#include "relay/io/uring_impl.h"
+
+namespace rtpool::io {
+namespace {
+
+constexpr std::uint16_t kSteady = 64;        // packets in a row to one target
+constexpr std::size_t kAskedPerBatch = 2;    // each costs about ten packets' time
+constexpr std::uint64_t kBarredTicks = 100;  // after an error; a tick is about 100 ms
+constexpr int kFixedFdInstall = 54;          // IORING_OP_FIXED_FD_INSTALL, unknown to liburing 2.3
+
+}  // namespace
+
+bool UringIo::Impl::goes_direct(std::uint32_t index, const RemoteEndpoint& to) {
+  Slot& slot = slots[index];
+  if (!(slot.target == to)) {
+    slot.target = to;
+    slot.run = 0;
+    slot.direct = false;
+    return false;
+  }
+  if (slot.direct || !busy || slot.run == kSteady) return slot.direct;
+  if (++slot.run == kSteady && features.connected_sends && ticks >= slot.barred_until) {
+    if (steady.size() < steady.capacity()) steady.push_back({index, slot.generation});
+  }
+  return false;
+}
+
+void UringIo::Impl::ask_for_twins() {
+  for (std::size_t n = 0; n < kAskedPerBatch && !steady.empty(); ++n) {
+    const Waiting waiting = steady.back();
+    steady.pop_back();
+    Slot& slot = slots[waiting.slot];
+    if (slot.generation != waiting.generation || slot.closing || slot.asked) continue;
+    if (slot.twin == SocketSlot::kNone && free_twins.empty()) continue;
+    if (slot.twin != SocketSlot::kNone && slots[slot.twin].closing) continue;
+    slot.asked = true;
+    io_uring_sqe* sqe = next_sqe();
+    io_uring_prep_rw(kFixedFdInstall, sqe, 0, nullptr, 0, 0);
+    target(sqe, slot.twin == SocketSlot::kNone ? waiting.slot : slot.twin);
+    sqe->user_data =
+        pack({.kind = Kind::descriptor, .generation = slot.generation, .slot = waiting.slot});
+  }
+}
+
+void UringIo::Impl::on_descriptor(int result, const Tag& tag) {
+  const UdpSocket borrowed(result);  // closed at the end: the table keeps the socket
+  if (!current(tag)) return;
+  Slot& slot = slots[tag.slot];
+  slot.asked = false;
+  if (slot.closing) return;
+  const bool fresh = slot.twin == SocketSlot::kNone;
+  if (!fresh && slots[slot.twin].closing) return;
+  slot.direct = borrowed.valid() &&
+                (fresh ? open_twin(tag.slot, borrowed.fd()) : borrowed.connect(slot.target));
+  if (!slot.direct) slot.barred_until = ticks + kBarredTicks;
+}
+
+bool UringIo::Impl::open_twin(std::uint32_t index, int descriptor) {
+  if (free_twins.empty()) return false;
+  const auto socket = UdpSocket::twin(descriptor, slots[index].target);
+  if (!socket) return false;
+  const std::uint32_t place = free_twins.back();
+  const int fd = socket->fd();
+  if (io_uring_register_files_update(&ring, place, &fd, 1) != 1) return false;
+  free_twins.pop_back();
+  Slot& twin = slots[place];
+  twin.used = true;
+  twin.fixed = true;
+  twin.twin_of = index;
+  slots[index].twin = place;
+  ++counts.connected;
+  arm(place);
+  return true;
+}
+
+// Sends go unconnected from now on. What the twin still holds is taken in before it closes, unless
+// the media socket closes as well.
+void UringIo::Impl::drop_twin(std::uint32_t index) {
+  Slot& slot = slots[index];
+  slot.direct = false;
+  slot.run = 0;
+  slot.barred_until = ticks + kBarredTicks;
+  if (slot.twin == SocketSlot::kNone) return;
+  Slot& twin = slots[slot.twin];
+  if (twin.closing) return;
+  twin.closing = true;
+  twin.failures = 0;
+  if (twin.armed) {
+    cancel_receive(slot.twin);
+  } else if (slot.closing) {
+    close_slot(slot.twin);
+  }
+}
+
+void UringIo::Impl::drain_twin(std::uint32_t index) {
+  slots[index].draining = true;
+  to_arm.push_back({index, slots[index].generation});
+}
+
+void UringIo::Impl::close_twin(std::uint32_t index) {
+  const int none = -1;
+  io_uring_register_files_update(&ring, index, &none, 1);
+  const std::uint32_t owner = slots[index].twin_of;
+  slots[index] = Slot{.generation = (slots[index].generation + 1) & kGenerationMask};
+  free_twins.push_back(index);
+  --counts.connected;
+  slots[owner].twin = SocketSlot::kNone;
+  if (slots[owner].closing && !slots[owner].armed) close_slot(owner);
+}
+
+}  // namespace rtpool::io

@@ -2,24 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdarg>
-#include <cstdio>
 #include <nlohmann/json.hpp>
+
+#include "bench/text.h"
 
 namespace rtpool::bench {
 namespace {
 
 constexpr std::string_view kBold = "\033[1m", kDim = "\033[2m", kRed = "\033[31m",
                            kGreen = "\033[32m", kPlain = "\033[0m";
-
-[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...) {
-  std::array<char, 512> text;
-  va_list arguments;
-  va_start(arguments, pattern);
-  std::vsnprintf(text.data(), text.size(), pattern, arguments);
-  va_end(arguments);
-  return text.data();
-}
 
 std::string paint(std::string_view colour, const std::string& text, TableStyle style) {
   return style.colour ? std::string(colour) + text + std::string(kPlain) : text;

@@ -10,12 +10,12 @@
 
 #include "bench/call_run.h"
 #include "bench/call_table.h"
+#include "bench/main/commands.h"
 
 namespace rtpool::bench {
 namespace {
 
 constexpr Duration kRedrawEvery = std::chrono::milliseconds(250);
-constexpr int kProblem = 1, kUsage = 2;
 
 struct CallArguments {
   std::string proxy, address = "127.0.0.1", from = "alice", to = "bob";
@@ -126,8 +126,10 @@ int main(int argc, char** argv) {
       "account for every packet. Exit status 0 only if all of it arrived, and from a relay.\n"
       "Example: rtpool-bench call --proxy 127.0.0.1:5060 --seconds 5");
   rtpool::bench::add_options(*call, arguments);
+  const auto versus = rtpool::bench::add_versus(app);
   try {
     app.parse(argc, argv);
+    if (app.got_subcommand("versus")) return versus();
     return rtpool::bench::run_call(arguments);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : rtpool::bench::kUsage;

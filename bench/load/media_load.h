@@ -1,0 +1,90 @@
+// Media between telephones through a relay, and the account of what arrived: RTP of 172 bytes (160
+// of payload) from every telephone of an active call to its peer, one packet each 20 ms at a phase
+// of its own, or as fast as the relay forwards (closed loop). One thread that spins and never
+// sleeps: packets leave one by one when they are due, and arrivals are timed by the kernel, so that
+// the generator's own delays are not taken for the relay's. Each packet carries the time read just
+// before its send; a latency is from there to the arrival at the peer, both ways of the loopback
+// included.
+//
+// Usage: run() for a warm-up, begin_count(), run(), end_count(), drain(), result().
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "bench/load/histogram.h"
+#include "bench/load/schedule.h"
+#include "bench/load/sequence_check.h"
+#include "bench/load/telephones.h"
+#include "relay/base/bytes.h"
+#include "relay/base/random.h"
+
+namespace rtpool::bench {
+
+struct MediaOptions {
+  std::int64_t interval_ns = 20'000'000;
+  std::size_t active_calls = 0;  // the first so many talk; 0: all
+  unsigned in_flight = 0;        // of each stream, for the closed loop; 0: paced
+  std::uint64_t seed = 1;
+};
+
+struct MediaResult {
+  std::uint64_t sent = 0, received = 0;
+  std::uint64_t duplicated = 0, reordered = 0;
+  std::uint64_t foreign = 0;      // not of this load, or at the wrong telephone
+  std::uint64_t send_errors = 0;  // refused by our own kernel; part of the lost
+  std::uint64_t late = 0;         // sent more than 1 ms after they were due: our own fault
+  std::uint64_t silent = 0;       // streams of which nothing arrived
+  std::int64_t window_ns = 0;
+  Histogram latency;
+
+  [[nodiscard]] std::uint64_t lost() const { return sent > received ? sent - received : 0; }
+};
+
+class MediaLoad {
+ public:
+  MediaLoad(const Telephones& telephones, const MediaOptions& options);
+
+  // Sends and receives for so long; `idle` is called about once per turn of the sockets, for what
+  // else the same thread does, and must be quick.
+  void run(std::int64_t ns, const std::function<void()>& idle = {});
+  void begin_count();
+  void end_count();
+  // Receives until nothing is missing, or for so long.
+  void drain(std::int64_t ns);
+  [[nodiscard]] MediaResult result() const;
+
+ private:
+  struct Stream {
+    std::uint32_t sent = 0, counted_from = 0, counted_to = 0;
+    std::int64_t last_ns = 0;  // when its receiver last heard it
+    SequenceCheck check;
+  };
+  void send(std::uint32_t stream, std::int64_t now);
+  void send_due(std::int64_t& now);
+  // Takes what waits at one socket, up to a few; whether there was anything.
+  bool receive(int descriptor);
+  void take(Bytes bytes, int descriptor, std::int64_t at_ns);
+  bool next_turn();
+  void prime();
+  void top_up(std::int64_t now);
+  [[nodiscard]] std::uint64_t missing() const;
+
+  const Telephones& telephones_;
+  MediaOptions options_;
+  Random random_;
+  std::uint32_t run_;
+  std::vector<Stream> streams_;  // by the sender's index
+  Schedule schedule_;
+  std::vector<int> sockets_;
+  std::array<std::byte, 172> packet_{};
+  std::size_t next_socket_ = 0;
+  std::int64_t topped_ns_ = 0, counted_since_ns_ = 0;
+  bool counting_ = false, sending_ = false;
+  MediaResult counts_;
+};
+
+}  // namespace rtpool::bench

@@ -16,6 +16,8 @@ class Category final : public boost::system::error_category {
         return "no free media ports";
       case IoErrc::out_of_descriptors:
         return "too many open files";
+      case IoErrc::epoll_unavailable:
+        return "epoll is not available";
       case IoErrc::unavailable:
         return "io_uring is not available";
     }

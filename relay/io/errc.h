@@ -11,6 +11,7 @@ enum class IoErrc {
   address_unavailable,  // the address is not one of this host's
   out_of_ports,  // every port pair of the range is leased, resting or taken by another program
   out_of_descriptors,  // RLIMIT_NOFILE or the system's file table is exhausted
+  epoll_unavailable,   // the kernel has no memory for it
   unavailable,         // io_uring is missing, forbidden, too old, or its memory could not be had
 };
 ErrorCode make_error_code(IoErrc errc);

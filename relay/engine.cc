@@ -128,6 +128,7 @@ struct Engine::Impl {
 
   Error start();
   Error start_shards(std::uint64_t ports);
+  Error open_shards();
   Result<media::CallState> create(const media::CallSpec& spec);
   Result<media::CallState> update(Entry& entry, const media::CallSpec& spec);
   [[nodiscard]] bool room(std::size_t shard, std::size_t sockets) const {
@@ -188,18 +189,15 @@ Error Engine::Impl::start_shards(std::uint64_t ports) {
   // descriptors, too.
   limits.descriptors = raise_descriptor_limit(ports + kSpareDescriptors);
   limits.sockets_per_shard = std::min({ports, limits.descriptors, kMaxSocketsPerShard});
-  const io::UringOptions ring{.sockets = static_cast<std::uint32_t>(limits.sockets_per_shard),
-                              .buffers = options.receive_buffers,
-                              .buffer_bytes = options.receive_buffer_bytes,
-                              .connected_sends = options.connected_sends};
   loads.resize(options.shards);
-  for (std::uint32_t i = 0; i < options.shards; ++i) {
-    auto shard = Shard::start(i, ring, options.batch_window, [this, i](ShardEvent event) {
-      events.post({i, std::move(event)});
-    });
-    if (!shard) return {EngineErrc::io_unavailable, shard.error().message()};
-    shards.push_back(std::move(*shard));
+  limits.io = options.io.value_or(io::IoKind::uring);
+  Error error = open_shards();
+  if (error.code == io::make_error_code(io::IoErrc::unavailable) && !options.io) {
+    limits.io = io::IoKind::epoll;
+    limits.io_uring_missing = error.message();
+    error = open_shards();
   }
+  if (error.code) return {EngineErrc::io_unavailable, error.message()};
   limits.fixed_files = shards.front()->features().fixed_files;
   limits.min_wait = shards.front()->features().min_wait;
   limits.connected_sends = shards.front()->features().connected_sends;
@@ -211,6 +209,26 @@ Error Engine::Impl::start_shards(std::uint64_t ports) {
       return {EngineErrc::io_unavailable,
               "RLIMIT_NOFILE is " + std::to_string(limits.descriptors) + ", too low for one call"};
     }
+  }
+  return {};
+}
+
+// All of them with the one kind of packet I/O that limits names, or none.
+Error Engine::Impl::open_shards() {
+  const io::IoOptions wanted{.kind = limits.io,
+                             .sockets = static_cast<std::uint32_t>(limits.sockets_per_shard),
+                             .buffers = options.receive_buffers,
+                             .buffer_bytes = options.receive_buffer_bytes,
+                             .connected_sends = options.connected_sends};
+  for (std::uint32_t i = 0; i < options.shards; ++i) {
+    auto shard = Shard::start(i, wanted, options.batch_window, [this, i](ShardEvent event) {
+      events.post({i, std::move(event)});
+    });
+    if (!shard) {
+      shards.clear();
+      return shard.error();
+    }
+    shards.push_back(std::move(*shard));
   }
   return {};
 }

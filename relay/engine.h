@@ -2,20 +2,22 @@
 // out. All of it may be called from any thread; none of it blocks on media. Callbacks run on the
 // engine's own control thread and must not block it.
 //
-// Each call lives on one shard (a thread with an io_uring ring of its own). Ports are leased and
-// bound here, on the caller's thread, so that apply() can answer at once; the shard takes its
-// sockets over by queue. What fails leaves the call as it was.
+// Each call lives on one shard (a thread with packet I/O of its own: io_uring or epoll). Ports are
+// leased and bound here, on the caller's thread, so that apply() can answer at once; the shard
+// takes its sockets over by queue. What fails leaves the call as it was.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "relay/base/endpoint.h"
 #include "relay/base/result.h"
 #include "relay/base/time.h"
+#include "relay/io/io_kind.h"
 #include "relay/io/socket.h"
 #include "relay/media/call_spec.h"
 #include "relay/media/explain.h"
@@ -38,6 +40,7 @@ struct EngineOptions {
   std::vector<MediaAddress> media_addresses;  // at least one
   PortRange ports;
   std::uint32_t shards = 1;
+  std::optional<io::IoKind> io;      // none: io_uring where it can be had, otherwise epoll
   std::uint32_t max_calls = 10'000;  // over all shards
   Duration batch_window =
       std::chrono::microseconds(500);            // longest wait to gather a batch; 0: none
@@ -57,7 +60,7 @@ enum class EngineErrc {
   out_of_ports,
   too_many_calls,
   bind_failed,
-  io_unavailable,  // io_uring missing or forbidden, or limits too low
+  io_unavailable,  // io_uring missing or forbidden while it was asked for, or limits too low
   shutting_down,
 };
 ErrorCode make_error_code(EngineErrc errc);
@@ -86,6 +89,8 @@ struct EngineLimits {
   std::uint64_t descriptors = 0;        // RLIMIT_NOFILE, raised as far as this process may
   std::uint64_t sockets_per_shard = 0;  // beyond it apply() says too_many_calls
   std::uint64_t port_pairs = 0;         // over all media addresses
+  io::IoKind io = io::IoKind::uring;    // what the shards have
+  std::string io_uring_missing;         // why it stands in for io_uring, where it does
   bool fixed_files = false;             // sockets need no descriptors (Linux 6.13)
   bool min_wait = false;                // batches gather in the kernel (Linux 6.12)
   bool connected_sends = false;         // steady streams of a busy shard send connected
@@ -101,8 +106,8 @@ class Engine {
   using StateCallback = std::function<void(Result<media::CallState>)>;
   using ExplainCallback = std::function<void(Result<std::vector<media::Explanation>>)>;
 
-  // Opens the rings and starts the shards. Errors name what could not be had: address, port range,
-  // ring, limit.
+  // Opens the packet I/O and starts the shards. Errors name what could not be had: address, port
+  // range, ring, limit.
   static Result<std::unique_ptr<Engine>> start(const EngineOptions& options);
   // Ends every call, without a word to the handler of set_on_ended(), and waits for the shards.
   // Callbacks that are still due come before it returns.

@@ -25,7 +25,7 @@ std::thread start_thread(const std::string& name, std::function<void()> body) {
   return thread;
 }
 
-Result<std::unique_ptr<Shard>> Shard::start(std::uint32_t number, const io::UringOptions& options,
+Result<std::unique_ptr<Shard>> Shard::start(std::uint32_t number, const io::IoOptions& options,
                                             Duration batch_window, Worker::EventSink sink) {
   std::unique_ptr<Shard> shard(new Shard);
   Ready ready;
@@ -54,15 +54,15 @@ void Shard::stop() {
   thread_.join();
 }
 
-void Shard::run(const io::UringOptions& options, Duration batch_window, Worker::EventSink sink,
+void Shard::run(const io::IoOptions& options, Duration batch_window, Worker::EventSink sink,
                 Ready& ready) {
-  auto io = io::UringIo::create(options);
-  if (!io) {
-    ready.result.set_value(io.error());
+  auto opened = io::open_packet_io(options);
+  if (!opened) {
+    ready.result.set_value(opened.error());
     return;
   }
-  features_ = (*io)->features();
-  worker_ = std::make_unique<Worker>(**io, clock_, batch_window, std::move(sink));
+  features_ = opened->features;
+  worker_ = std::make_unique<Worker>(*opened->io, clock_, batch_window, std::move(sink));
   ready.result.set_value({});  // `ready` is gone from here on
   while (worker_->run_once()) {
   }

@@ -1,4 +1,4 @@
-// A shard: its thread, its ring, its worker. The ring is made and ended on the thread, which
+// A shard: its thread, its packet I/O, its worker. The I/O is made and ended on the thread, which
 // io_uring wants so.
 //
 // Owned by the engine. post() and counts() from any thread, between start() and stop().
@@ -14,7 +14,7 @@
 #include "relay/base/result.h"
 #include "relay/engine.h"
 #include "relay/io/clock.h"
-#include "relay/io/uring_io.h"
+#include "relay/io/io_kind.h"
 #include "relay/shard_messages.h"
 #include "relay/worker.h"
 
@@ -22,8 +22,8 @@ namespace rtpool {
 
 class Shard {
  public:
-  // Waits until the ring stands. Errors are io::IoErrc.
-  static Result<std::unique_ptr<Shard>> start(std::uint32_t number, const io::UringOptions& options,
+  // Waits until the packet I/O stands. Errors are io::IoErrc.
+  static Result<std::unique_ptr<Shard>> start(std::uint32_t number, const io::IoOptions& options,
                                               Duration batch_window, Worker::EventSink sink);
   ~Shard();
   Shard(const Shard&) = delete;
@@ -31,20 +31,20 @@ class Shard {
 
   void post(Command command) { worker_->post(std::move(command)); }
   [[nodiscard]] ShardCounts counts() const { return worker_->counts(); }
-  [[nodiscard]] io::UringFeatures features() const { return features_; }
+  [[nodiscard]] io::IoFeatures features() const { return features_; }
   // Ends the calls, closes the sockets, joins the thread. Nothing may be posted from the call on.
   void stop();
 
  private:
   Shard() = default;
   struct Ready;
-  void run(const io::UringOptions& options, Duration batch_window, Worker::EventSink sink,
+  void run(const io::IoOptions& options, Duration batch_window, Worker::EventSink sink,
            Ready& ready);
 
   io::SystemClock clock_;
-  io::UringFeatures features_;
-  std::unique_ptr<Worker> worker_;     // outlives its ring, so that counts() stays good
-  std::promise<void> last_post_done_;  // the ring must live until nobody can wake it any more
+  io::IoFeatures features_;
+  std::unique_ptr<Worker> worker_;     // outlives its I/O, so that counts() stays good
+  std::promise<void> last_post_done_;  // the I/O must live until nobody can wake it any more
   std::thread thread_;
 };
 

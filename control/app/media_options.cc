@@ -18,6 +18,13 @@ Result<io::PathMtu> parse_path_mtu(std::string_view text) {
   return *word == "probe" ? io::PathMtu::probe : io::PathMtu::kernel;
 }
 
+Result<std::optional<io::IoKind>> parse_io(std::string_view text) {
+  auto word = one_of({"auto", "uring", "epoll"})(text);
+  if (!word) return word.error();
+  if (*word == "auto") return std::optional<io::IoKind>{};
+  return std::optional(*word == "uring" ? io::IoKind::uring : io::IoKind::epoll);
+}
+
 }  // namespace
 
 // One shard for each core that this process may run on.
@@ -70,6 +77,19 @@ void add_media(Options& o, std::vector<Row>& rows) {
             setter(number_within(1, 256),
                    [&engine](std::uint64_t n) { engine.shards = static_cast<std::uint32_t>(n); }),
         .show = [&engine] { return std::to_string(engine.shards); }}});
+  rows.push_back(
+      {{relay, serve},
+       {.name = "io",
+        .value_name = "auto|uring|epoll",
+        .help = "How media goes in and out. uring: by io_uring, which takes less CPU and Linux 6.1 "
+                "or later; where it is forbidden that is an error. epoll: a system call a packet, "
+                "which works everywhere. auto: uring, or epoll and a warning where uring can't be "
+                "had.",
+        .example = "epoll",
+        .set = setter(parse_io, [&engine](std::optional<io::IoKind> kind) { engine.io = kind; }),
+        .show = [&engine] {
+          return std::string(engine.io ? io::to_string(*engine.io) : "auto");
+        }}});
   rows.push_back(
       {{relay, serve},
        duration_option(

@@ -1,5 +1,5 @@
-// A forwarded packet allocates nothing, from the ring to the ring: the shard's thread is watched
-// while packets pass.
+// A forwarded packet allocates nothing, from the kernel to the kernel: the shard's thread is
+// watched while packets pass.
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -53,14 +53,18 @@ namespace {
 using test::rtp;
 using test::UdpPhone;
 
-TEST(Allocation, TenThousandForwardedPacketsNeedNone) {
+class Allocation : public testing::TestWithParam<io::IoKind> {};
+
+TEST_P(Allocation, TenThousandForwardedPacketsNeedNone) {
   test_thread = true;
+  allocations = 0;
   // Given a call, whose first packets have passed.
   rtpool::Random random(io::random_seed());
   const auto first = static_cast<std::uint16_t>(10'000 + 2 * random.below(10'000));
   EngineOptions options;
   options.media_addresses = {{"default", test::kLoopback, test::kLoopback}};
   options.ports = {first, static_cast<std::uint16_t>(first + 99)};
+  options.io = GetParam();
   auto engine = Engine::start(options);
   ASSERT_TRUE(engine) << engine.error().message();
   UdpPhone alice;
@@ -103,6 +107,9 @@ TEST(Allocation, TenThousandForwardedPacketsNeedNone) {
   watching = false;
   EXPECT_GT(allocations.load(), 0U);
 }
+
+INSTANTIATE_TEST_SUITE_P(Over, Allocation, testing::Values(io::IoKind::uring, io::IoKind::epoll),
+                         [](const auto& kind) { return std::string(io::to_string(kind.param)); });
 
 }  // namespace
 }  // namespace rtpool

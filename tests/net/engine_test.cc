@@ -1,4 +1,5 @@
-// The engine as control/ uses it, with real sockets on loopback and real time.
+// The engine as control/ uses it, with real sockets on loopback and real time, over each kind of
+// packet I/O.
 #include "relay/engine.h"
 
 #include <gtest/gtest.h>
@@ -39,13 +40,22 @@ PortRange some_ports(std::uint16_t count) {
   return {first, static_cast<std::uint16_t>(first + count - 1)};
 }
 
-EngineOptions options_with(std::uint16_t ports) {
-  EngineOptions options;
-  options.media_addresses = {{"default", kLoopback, kLoopback}};
-  options.ports = some_ports(ports);
-  options.port_rest = 300ms;
-  return options;
-}
+class OverEachIo : public testing::TestWithParam<io::IoKind> {
+ protected:
+  static EngineOptions options_with(std::uint16_t ports) {
+    EngineOptions options;
+    options.media_addresses = {{"default", kLoopback, kLoopback}};
+    options.ports = some_ports(ports);
+    options.port_rest = 300ms;
+    options.io = GetParam();
+    return options;
+  }
+};
+class EngineCall : public OverEachIo {};
+class EngineSpec : public OverEachIo {};
+class EnginePorts : public OverEachIo {};
+class EngineLife : public OverEachIo {};
+class EngineStart : public OverEachIo {};
 
 std::unique_ptr<Engine> start(const EngineOptions& options) {
   auto engine = Engine::start(options);
@@ -108,7 +118,7 @@ ErrorCode code_of(const Result<CallState>& result) {
   return result ? ErrorCode{} : result.error().code;
 }
 
-TEST(EngineCall, CarriesMediaBothWays) {
+TEST_P(EngineCall, CarriesMediaBothWays) {
   // Given a call between Alice and Bob.
   const auto engine = start(options_with(40));
   UdpPhone alice;
@@ -139,7 +149,7 @@ TEST(EngineCall, CarriesMediaBothWays) {
   EXPECT_EQ(end.streams[1].rtp.sent.packets, 100U);
 }
 
-TEST(EngineCall, CarriesIpv6AndBridgesItToIpv4) {
+TEST_P(EngineCall, CarriesIpv6AndBridgesItToIpv4) {
   auto options = options_with(40);
   options.media_addresses.push_back({"default", test::kLoopback6, test::kLoopback6});
   const auto engine = start(options);
@@ -155,7 +165,7 @@ TEST(EngineCall, CarriesIpv6AndBridgesItToIpv4) {
   EXPECT_EQ(sequence_of(at_alice->packet), 2);
 }
 
-TEST(EngineCall, DatagramsThatComeBeforeTheShardWait) {
+TEST_P(EngineCall, DatagramsThatComeBeforeTheShardWait) {
   // Given a phone that speaks the moment apply() has answered.
   const auto engine = start(options_with(200));
   for (int round = 0; round < 20; ++round) {
@@ -170,7 +180,7 @@ TEST(EngineCall, DatagramsThatComeBeforeTheShardWait) {
   }
 }
 
-TEST(EngineCall, AnEmptyDatagramAndGarbageDoNotHarmIt) {
+TEST_P(EngineCall, AnEmptyDatagramAndGarbageDoNotHarmIt) {
   const auto engine = start(options_with(40));
   UdpPhone alice;
   UdpPhone bob;
@@ -191,7 +201,7 @@ TEST(EngineCall, AnEmptyDatagramAndGarbageDoNotHarmIt) {
   EXPECT_EQ(state.drops[static_cast<std::size_t>(media::Drop::truncated)], 50U);
 }
 
-TEST(EngineSpec, TheSameTwiceChangesNothingAndAnOlderOneIsRefused) {
+TEST_P(EngineSpec, TheSameTwiceChangesNothingAndAnOlderOneIsRefused) {
   const auto engine = start(options_with(40));
   UdpPhone alice;
   UdpPhone bob;
@@ -208,7 +218,7 @@ TEST(EngineSpec, TheSameTwiceChangesNothingAndAnOlderOneIsRefused) {
   EXPECT_EQ(engine->counts().ports_leased, 4U);
 }
 
-TEST(EngineSpec, StreamsComeGoAndMove) {
+TEST_P(EngineSpec, StreamsComeGoAndMove) {
   // Given a call on one interface of two.
   auto options = options_with(80);
   const IpAddress second = IpAddress::v4(127, 0, 0, 2);
@@ -241,7 +251,7 @@ TEST(EngineSpec, StreamsComeGoAndMove) {
   EXPECT_TRUE(bob.receive());
 }
 
-TEST(EngineSpec, MultiplexingReleasesTheOddPortAndTakesItBack) {
+TEST_P(EngineSpec, MultiplexingReleasesTheOddPortAndTakesItBack) {
   const auto engine = start(options_with(40));
   UdpPhone alice;
   UdpPhone bob;
@@ -265,7 +275,7 @@ TEST(EngineSpec, MultiplexingReleasesTheOddPortAndTakesItBack) {
   EXPECT_TRUE(eventually([&] { return engine->counts().ports_leased == 0; }));
 }
 
-TEST(EngineSpec, WhatCannotBeIsRefusedAndChangesNothing) {
+TEST_P(EngineSpec, WhatCannotBeIsRefusedAndChangesNothing) {
   auto options = options_with(8);
   options.max_calls = 3;
   const auto engine = start(options);
@@ -300,7 +310,7 @@ TEST(EngineSpec, WhatCannotBeIsRefusedAndChangesNothing) {
   EXPECT_TRUE(bob.receive());
 }
 
-TEST(EngineSpec, TheCallLimitHolds) {
+TEST_P(EngineSpec, TheCallLimitHolds) {
   auto options = options_with(200);
   options.max_calls = 2;
   const auto engine = start(options);
@@ -313,7 +323,7 @@ TEST(EngineSpec, TheCallLimitHolds) {
   must(engine->apply(audio_call("3", alice, bob)));
 }
 
-TEST(EnginePorts, RestAfterTheCallAndServeAgain) {
+TEST_P(EnginePorts, RestAfterTheCallAndServeAgain) {
   // Given a range of just one call's ports.
   const auto engine = start(options_with(4));
   UdpPhone alice;
@@ -329,7 +339,7 @@ TEST(EnginePorts, RestAfterTheCallAndServeAgain) {
       eventually([&] { return engine->apply(audio_call("second", alice, bob)).has_value(); }));
 }
 
-TEST(EnginePorts, APortTakenByAnotherProgramIsPassedOver) {
+TEST_P(EnginePorts, APortTakenByAnotherProgramIsPassedOver) {
   const auto options = options_with(16);
   const auto engine = start(options);
   std::vector<io::UdpSocket> others;
@@ -343,7 +353,7 @@ TEST(EnginePorts, APortTakenByAnotherProgramIsPassedOver) {
   EXPECT_TRUE(engine->apply(audio_call("a", alice, bob)));
 }
 
-TEST(EnginePorts, LatePacketsOfAnEndedCallDoNotReachItsSuccessor) {
+TEST_P(EnginePorts, LatePacketsOfAnEndedCallDoNotReachItsSuccessor) {
   // Given calls that follow each other on the same few ports, and a phone that doesn't stop.
   auto options = options_with(4);
   options.port_rest = 0ms;
@@ -365,7 +375,7 @@ TEST(EnginePorts, LatePacketsOfAnEndedCallDoNotReachItsSuccessor) {
   EXPECT_EQ(bob.drain(100ms), 0U);
 }
 
-TEST(EngineLife, AThousandCallsLeaveNothingBehind) {
+TEST_P(EngineLife, AThousandCallsLeaveNothingBehind) {
   const auto engine = start(options_with(8000));
   UdpPhone alice;
   UdpPhone bob;
@@ -394,7 +404,7 @@ TEST(EngineLife, AThousandCallsLeaveNothingBehind) {
   EXPECT_EQ(counts.calls_ended[static_cast<std::size_t>(media::EndReason::deleted)], 2000U);
 }
 
-TEST(EngineLife, SilentAndUnansweredCallsEnd) {
+TEST_P(EngineLife, SilentAndUnansweredCallsEnd) {
   const auto engine = start(options_with(40));
   std::mutex mutex;
   std::vector<CallEnded> ended;
@@ -427,7 +437,7 @@ TEST(EngineLife, SilentAndUnansweredCallsEnd) {
   EXPECT_TRUE(eventually([&] { return engine->counts().ports_leased == 4; }));
 }
 
-TEST(EngineLife, ManyThreadsAtOnce) {
+TEST_P(EngineLife, ManyThreadsAtOnce) {
   // Given two shards, with media flowing through a standing call.
   auto options = options_with(2000);
   options.shards = 2;
@@ -471,7 +481,7 @@ TEST(EngineLife, ManyThreadsAtOnce) {
   EXPECT_TRUE(eventually([&] { return engine->counts().ports_leased == 0; }));
 }
 
-TEST(EngineLife, StopsWithPacketsInFlightAndFreesItsPorts) {
+TEST_P(EngineLife, StopsWithPacketsInFlightAndFreesItsPorts) {
   const auto options = options_with(400);
   UdpPhone alice;
   UdpPhone bob;
@@ -501,7 +511,7 @@ TEST(EngineLife, StopsWithPacketsInFlightAndFreesItsPorts) {
   speaker.join();
 }
 
-TEST(EngineStart, SaysWhatIsWrong) {
+TEST_P(EngineStart, SaysWhatIsWrong) {
   auto options = options_with(40);
   options.media_addresses[0].local = options.media_addresses[0].advertised =
       IpAddress::v4(192, 0, 2, 1);
@@ -525,6 +535,16 @@ TEST(EngineStart, SaysWhatIsWrong) {
   options.media_addresses.clear();
   EXPECT_FALSE(Engine::start(options));
 }
+
+const auto kEachIo = testing::Values(io::IoKind::uring, io::IoKind::epoll);
+std::string name_of(const testing::TestParamInfo<io::IoKind>& kind) {
+  return std::string(io::to_string(kind.param));
+}
+INSTANTIATE_TEST_SUITE_P(Over, EngineCall, kEachIo, name_of);
+INSTANTIATE_TEST_SUITE_P(Over, EngineSpec, kEachIo, name_of);
+INSTANTIATE_TEST_SUITE_P(Over, EnginePorts, kEachIo, name_of);
+INSTANTIATE_TEST_SUITE_P(Over, EngineLife, kEachIo, name_of);
+INSTANTIATE_TEST_SUITE_P(Over, EngineStart, kEachIo, name_of);
 
 }  // namespace
 }  // namespace rtpool

@@ -68,6 +68,19 @@ Result<void> RelayRole::Impl::start_engine() {
   auto started = Engine::start(options.engine);
   if (!started) return Error(AppErrc::start_failed, "relay: " + started.error().message());
   engine = std::move(*started);
+  const EngineLimits limits = engine->limits();
+  if (!limits.io_uring_missing.empty()) {
+    log(Severity::warning, "media is forwarded by epoll, which takes more CPU",
+        {{"reason", limits.io_uring_missing}});
+  }
+  log(Severity::info, "media engine",
+      {{"io", io::to_string(limits.io)},
+       {"shards", options.engine.shards},
+       {"sockets_per_shard", limits.sockets_per_shard},
+       {"descriptors", limits.descriptors},
+       {"fixed_files", limits.fixed_files ? "yes" : "no"},
+       {"min_wait", limits.min_wait ? "yes" : "no"},
+       {"connected_sends", limits.connected_sends ? "yes" : "no"}});
   for (const auto& media : options.engine.media_addresses) {
     log(Severity::info, "media address",
         {{"name", media.name},
@@ -155,6 +168,8 @@ std::vector<std::string> RelayRole::missing() const {
 void RelayRole::write_metrics(MetricPage& page) const {
   if (impl_->stopped) return;
   control::write_metrics(page, impl_->engine->counts(), impl_->engine->options());
+  page.gauge("rtpool_io_info", "What media is forwarded by; always 1.", 1,
+             {{"io", io::to_string(impl_->engine->limits().io)}});
   const auto state = impl_->element->state();
   page.gauge("rtpool_relay_registrations", "Registrars that carry this relay's registration.",
              static_cast<double>(state.registered));

@@ -14,7 +14,6 @@
 namespace rtpool::pool {
 namespace {
 
-constexpr std::size_t kMaxInFlight = 4'096;
 constexpr Duration kPassOver = std::chrono::seconds(1);
 constexpr Duration kRoundPause = std::chrono::milliseconds(20);
 constexpr int kMaxRounds = 2;
@@ -50,7 +49,7 @@ class RecordClient::Impl {
     operation->get_done = std::move(done);
     operation->get.set_pool(options_.pool);
     operation->get.set_key(key);
-    begin(std::move(operation), check_key(key), deadline);
+    begin(std::move(operation), check_record_key(key), deadline);
   }
 
   void swap(const std::string& key, std::uint64_t expected, std::optional<std::string> value,
@@ -62,11 +61,8 @@ class RecordClient::Impl {
     operation->swap.set_expected(expected);
     operation->swap.set_lifetime_ms(static_cast<std::uint64_t>(
         std::chrono::ceil<std::chrono::milliseconds>(options_.lifetime).count()));
-    auto ok = check_key(key);
-    if (ok && value && value->size() > kMaxRecordBytes) {
-      ok = Error(Errc::bad_argument, "the record has " + std::to_string(value->size()) +
-                                         " bytes; at most " + std::to_string(kMaxRecordBytes));
-    }
+    auto ok = check_record_key(key);
+    if (ok && value) ok = check_record_value(*value);
     if (value) operation->swap.set_value(std::move(*value));
     begin(std::move(operation), ok, deadline);
   }
@@ -105,12 +101,6 @@ class RecordClient::Impl {
     bool finished = false;
   };
   using Shared = std::shared_ptr<Operation>;
-
-  static Result<void> check_key(const std::string& key) {
-    if (!key.empty() && key.size() <= kMaxRecordKeyBytes) return {};
-    return Error(Errc::bad_argument, "the record's key has " + std::to_string(key.size()) +
-                                         " bytes; 1 to " + std::to_string(kMaxRecordKeyBytes));
-  }
 
   void begin(Shared operation, Result<void> ok, Duration deadline);
   void ask(const Shared& operation);
@@ -153,8 +143,9 @@ void RecordClient::Impl::begin(Shared operation, Result<void> ok, Duration deadl
   {
     const std::scoped_lock lock(mutex_);
     if (accepting_) {
-      if (ok && operations_in_flight_ >= kMaxInFlight) {
-        ok = Error(Errc::overloaded, std::to_string(kMaxInFlight) + " records are under way");
+      if (ok && operations_in_flight_ >= kMaxRecordsInFlight) {
+        ok =
+            Error(Errc::overloaded, std::to_string(kMaxRecordsInFlight) + " records are under way");
       }
       ++operations_in_flight_;
       // Not by post(), which would run what is queued here, callbacks too: a caller may hold locks.

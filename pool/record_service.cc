@@ -6,7 +6,7 @@
 
 #include "pool/errc.h"
 #include "pool/pool_element.h"
-#include "pool/record_client.h"
+#include "pool/records.h"
 #include "pool/wire_codec.h"
 
 namespace rtpool::pool {
@@ -14,26 +14,14 @@ namespace {
 
 constexpr std::uint64_t kLongestLifetimeMs = 30ULL * 24 * 3'600 * 1'000;
 
-std::string store_key(const std::string& pool, const std::string& key) {
-  return "record/" + pool + "/" + key;
-}
-
 Result<void> check_key(const std::string& pool, const std::string& key) {
   if (auto ok = check_name("the pool's name", pool); !ok) return ok;
-  if (key.empty()) return Error(Errc::bad_argument, "the record's key is empty");
-  if (key.size() > kMaxRecordKeyBytes) {
-    return Error(Errc::bad_argument, "the record's key has " + std::to_string(key.size()) +
-                                         " bytes; at most " + std::to_string(kMaxRecordKeyBytes));
-  }
-  return {};
+  return check_record_key(key);
 }
 
 Result<void> check_swap(const v1::SwapRecordRequest& request) {
   if (auto ok = check_key(request.pool(), request.key()); !ok) return ok;
-  if (request.value().size() > kMaxRecordBytes) {
-    return Error(Errc::bad_argument, "the record has " + std::to_string(request.value().size()) +
-                                         " bytes; at most " + std::to_string(kMaxRecordBytes));
-  }
+  if (auto ok = check_record_value(request.value()); !ok) return ok;
   if (request.lifetime_ms() > kLongestLifetimeMs) {
     return Error(Errc::bad_argument, "the record's lifetime is " +
                                          std::to_string(request.lifetime_ms()) +
@@ -96,7 +84,7 @@ grpc::ServerUnaryReactor* RecordService::get(grpc::CallbackServerContext& contex
   grpc::ServerUnaryReactor* reactor = context.DefaultReactor();
   const auto ok = check_key(request.pool(), request.key());
   if (!state_->begin(reactor, allowed, ok)) return reactor;
-  store_.get(store_key(request.pool(), request.key()),
+  store_.get(record_store_key(request.pool(), request.key()),
              [state = state_, reactor, &reply](Result<StoreEntry> entry) {
                state->finish(reactor, entry ? grpc::Status::OK : to_status(entry.error()),
                              [&] { encode_entry(*entry, reply); });
@@ -113,7 +101,7 @@ grpc::ServerUnaryReactor* RecordService::swap(grpc::CallbackServerContext& conte
   // A registrar that was stopped for a while must not do what its client has given up.
   if (context.IsCancelled()) ok = Error(Errc::stopped, "the client has gone");
   if (!state_->begin(reactor, allowed, ok)) return reactor;
-  Swap swap{.key = store_key(request.pool(), request.key()),
+  Swap swap{.key = record_store_key(request.pool(), request.key()),
             .expected = request.expected(),
             .value = std::nullopt,
             .lifetime = std::chrono::milliseconds(request.lifetime_ms())};

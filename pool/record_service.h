@@ -8,15 +8,13 @@
 
 #include <grpcpp/grpcpp.h>
 
-#include <cstddef>
 #include <memory>
 
 #include "pool/proto/registrar.grpc.pb.h"
+#include "pool/records.h"
 #include "pool/store.h"
 
 namespace rtpool::pool {
-
-inline constexpr std::size_t kMaxRecordsInFlight = 4'096;
 
 class RecordService {
  public:

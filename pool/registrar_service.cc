@@ -13,6 +13,7 @@
 #include "pool/admission.h"
 #include "pool/counted_store.h"
 #include "pool/executor.h"
+#include "pool/local_records.h"
 #include "pool/memory_store.h"
 #include "pool/proto/registrar.grpc.pb.h"
 #include "pool/record_service.h"
@@ -68,6 +69,9 @@ class RegistrarServer::Impl final : public v1::Registrar::CallbackService {
             .failures = store_->counts().failures,
             .records = store_->records(),
             .trouble = store_->trouble()};
+  }
+  std::unique_ptr<Records> records(const std::string& pool, Duration lifetime) {
+    return std::make_unique<LocalRecords>(*store_, pool, lifetime);
   }
   pool::Registrar::Counts counts() {
     pool::Registrar::Counts counts;
@@ -565,6 +569,9 @@ std::uint64_t RegistrarServer::refused_peers() const {
 }
 RegistrarServer::StoreState RegistrarServer::store_state() const {
   return impl_->store_state();
+}
+std::unique_ptr<Records> RegistrarServer::records(const std::string& pool, Duration lifetime) {
+  return impl_->records(pool, lifetime);
 }
 Registrar::Counts RegistrarServer::counts() const {
   return impl_->counts();

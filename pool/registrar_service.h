@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "pool/client.h"
+#include "pool/records.h"
 #include "pool/registrar.h"
 #include "pool/store.h"
 
@@ -52,6 +53,9 @@ class RegistrarServer {
   [[nodiscard]] std::uint64_t refused_peers() const;  // whose certificate lacks the role
   [[nodiscard]] StoreState store_state() const;       // not after stop()
   [[nodiscard]] std::vector<ListedPool> list(const std::string& pool = {}) const;
+  // The records of a pool for a client in this process, which stops it before this is stopped.
+  // `lifetime`: as RecordClient's.
+  [[nodiscard]] std::unique_ptr<Records> records(const std::string& pool, Duration lifetime);
 
  private:
   class Impl;

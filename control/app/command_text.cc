@@ -13,9 +13,9 @@ using enum Command;
 constexpr std::array<CommandText, 13> kCommands{{
     {serve, "serve", "",
      "registrar, relay and controller in one process, for a laptop or a small site",
-     "Runs all three roles in one process, talking to each other over the same gRPC services as "
-     "they do when\n"
-     "apart. Point the rtpengine module of Kamailio or OpenSIPS at the address of --ng, and give "
+     "Runs all three roles in one process. Other relays may join its pool at the registrar's "
+     "address.\n"
+     "Point the rtpengine module of Kamailio or OpenSIPS at the address of --ng, and give "
      "the address\n"
      "that the parties can send media to:\n\n"
      "  rtpool serve --media-address 192.0.2.10\n"},

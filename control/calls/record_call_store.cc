@@ -16,8 +16,7 @@ constexpr Duration kPause = std::chrono::milliseconds(200);
 }  // namespace
 
 struct RecordCallStore::Impl : std::enable_shared_from_this<Impl> {
-  Impl(boost::asio::io_context& context, pool::RecordClient& records,
-       std::function<Instant()> clock)
+  Impl(boost::asio::io_context& context, pool::Records& records, std::function<Instant()> clock)
       : io(context), client(records), now(std::move(clock)) {}
 
   // Whether the store may be asked now. After a failure one request in each pause finds out.
@@ -49,7 +48,7 @@ struct RecordCallStore::Impl : std::enable_shared_from_this<Impl> {
   static Result<SaveOutcome> outcome_of(const Result<pool::SwapOutcome>& swapped);
 
   boost::asio::io_context& io;
-  pool::RecordClient& client;
+  pool::Records& client;
   std::function<Instant()> now;
   std::function<void(bool, const std::string&)> on_reach;
   bool reached = true;
@@ -81,7 +80,7 @@ void RecordCallStore::Impl::swap(const std::string& call_id, std::uint64_t expec
               });
 }
 
-RecordCallStore::RecordCallStore(boost::asio::io_context& io, pool::RecordClient& client,
+RecordCallStore::RecordCallStore(boost::asio::io_context& io, pool::Records& client,
                                  std::function<Instant()> now)
     : impl_(std::make_shared<Impl>(io, client, std::move(now))) {}
 RecordCallStore::~RecordCallStore() = default;

@@ -1,4 +1,4 @@
-// The CallStore over the pool's records: reached through any registrar (pool/record_client.h). Used
+// The CallStore over the pool's records (pool/records.h). Used
 // from the control thread (the io_context's) alone; results come back on it.
 //
 // When the store could not be asked, operations fail at once for a moment, so that not every
@@ -12,14 +12,14 @@
 #include <string>
 
 #include "control/calls/call_store.h"
-#include "pool/record_client.h"
+#include "pool/records.h"
 
 namespace rtpool::control {
 
 class RecordCallStore final : public CallStore {
  public:
-  // `now` reads the monotonic clock. Both outlive the store; stop the client first.
-  RecordCallStore(boost::asio::io_context& io, pool::RecordClient& client,
+  // `now` reads the monotonic clock. Both outlive the store; stop the records first.
+  RecordCallStore(boost::asio::io_context& io, pool::Records& records,
                   std::function<Instant()> now);
   ~RecordCallStore() override;
 

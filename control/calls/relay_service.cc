@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "control/calls/relay_codec.h"
+#include "control/calls/relay_gateway.h"
 #include "control/proto/relay.grpc.pb.h"
 #include "pool/tls.h"
 
@@ -149,6 +150,7 @@ class Service : public relay::v1::Relay::CallbackService {
         watchers_(options.max_watchers),
         gate_(options.tls != nullptr, options.log) {
     engine_.set_on_ended([this](const CallEnded& ended) {
+      tell_neighbour(ended);
       relay::v1::CallEnded event;
       event.set_reason(encode(ended.reason));
       encode(ended.state, *event.mutable_state());
@@ -156,16 +158,32 @@ class Service : public relay::v1::Relay::CallbackService {
     });
   }
 
+  // What peers and this process alike may ask for.
+  Result<media::CallState> apply(std::uint64_t asked_epoch, const media::CallSpec& spec) {
+    if (auto known = check_epoch(asked_epoch); !known) return known.error();
+    return engine_.apply(spec);
+  }
+  void query(const std::string& key, Engine::StateCallback done) {
+    engine_.query(key, std::move(done));
+  }
+  void remove(const std::string& key, Engine::StateCallback done) {
+    engine_.remove(key, [this, done = std::move(done)](Result<media::CallState> state) {
+      if (state) publish_removed(*state);
+      done(std::move(state));
+    });
+  }
+  void set_neighbour(std::function<void(const CallEnded&)> handler) {
+    const std::lock_guard lock(neighbour_mutex_);
+    neighbour_ = std::move(handler);
+  }
+
   grpc::ServerUnaryReactor* Apply(grpc::CallbackServerContext* context,
                                   const relay::v1::ApplyRequest* request,
                                   relay::v1::CallState* reply) override {
     auto* reactor = context->DefaultReactor();
     if (!allows(*context, "Apply", {PeerRole::controller}, reactor)) return reactor;
-    const std::uint64_t epoch = options_.epoch ? options_.epoch() : 0;
-    if (epoch != 0 && request->epoch() != 0 && request->epoch() != epoch) {
-      reactor->Finish({grpc::StatusCode::FAILED_PRECONDITION,
-                       "registered with epoch " + std::to_string(epoch) + ", asked with " +
-                           std::to_string(request->epoch())});
+    if (const auto known = check_epoch(request->epoch()); !known) {
+      reactor->Finish({grpc::StatusCode::FAILED_PRECONDITION, known.error().detail});
       return reactor;
     }
     const auto spec = decode(request->spec());
@@ -215,11 +233,7 @@ class Service : public relay::v1::Relay::CallbackService {
                                    relay::v1::CallState* reply) override {
     auto* reactor = context->DefaultReactor();
     if (!allows(*context, "Remove", {PeerRole::controller}, reactor)) return reactor;
-    auto answer = answer_with(reactor, reply);
-    engine_.remove(request->key(), [this, answer](const Result<media::CallState>& state) {
-      if (state) publish_removed(*state);
-      answer(state);
-    });
+    remove(request->key(), answer_with(reactor, reply));
     return reactor;
   }
 
@@ -261,6 +275,22 @@ class Service : public relay::v1::Relay::CallbackService {
     event.mutable_state()->set_key(state.key);
     event.mutable_state()->set_revision(state.revision);
     watchers_.publish(event);
+    CallEnded ended{.reason = media::EndReason::deleted, .state = {}};
+    ended.state.key = state.key;
+    ended.state.revision = state.revision;
+    tell_neighbour(ended);
+  }
+
+  void tell_neighbour(const CallEnded& ended) {
+    const std::lock_guard lock(neighbour_mutex_);
+    if (neighbour_) neighbour_(ended);
+  }
+
+  Result<void> check_epoch(std::uint64_t asked) const {
+    const std::uint64_t epoch = options_.epoch ? options_.epoch() : 0;
+    if (epoch == 0 || asked == 0 || asked == epoch) return {};
+    return Error(RelayErrc::stale_epoch, "registered with epoch " + std::to_string(epoch) +
+                                             ", asked with " + std::to_string(asked));
   }
 
   static Engine::StateCallback answer_with(grpc::ServerUnaryReactor* reactor,
@@ -275,6 +305,8 @@ class Service : public relay::v1::Relay::CallbackService {
   Engine& engine_;
   Watchers watchers_;
   pool::PeerGate gate_;
+  std::mutex neighbour_mutex_;
+  std::function<void(const CallEnded&)> neighbour_;  // a controller in this process
 };
 
 }  // namespace
@@ -319,6 +351,19 @@ std::uint16_t RelayServer::port() const {
 
 std::uint64_t RelayServer::refused_peers() const {
   return impl_->service.refused_peers();
+}
+
+Result<media::CallState> RelayServer::apply(std::uint64_t epoch, const media::CallSpec& spec) {
+  return impl_->service.apply(epoch, spec);
+}
+void RelayServer::query(const std::string& key, Engine::StateCallback done) {
+  impl_->service.query(key, std::move(done));
+}
+void RelayServer::remove(const std::string& key, Engine::StateCallback done) {
+  impl_->service.remove(key, std::move(done));
+}
+void RelayServer::set_on_ended(std::function<void(const CallEnded&)> handler) {
+  impl_->service.set_neighbour(std::move(handler));
 }
 
 void RelayServer::stop() {

@@ -1,5 +1,6 @@
-// The relay's gRPC service (control/proto/relay.proto) over its Engine. Requests run on gRPC's
-// threads; the engine takes them from any thread.
+// The relay's gRPC service (control/proto/relay.proto) over its Engine, and the same for a
+// controller in its own process (local_relay.h). Requests run on gRPC's threads; the engine takes
+// them from any thread.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +32,17 @@ class RelayServer {
 
   [[nodiscard]] std::uint16_t port() const;
   [[nodiscard]] std::uint64_t refused_peers() const;  // whose certificate lacks the role
+
+  // For a controller in this process: what its peers get by the RPCs of these names, at the cost of
+  // a function call. The errors are the engine's, and RelayErrc::stale_epoch. `done` comes on the
+  // engine's control thread.
+  Result<media::CallState> apply(std::uint64_t epoch, const media::CallSpec& spec);
+  void query(const std::string& key, Engine::StateCallback done);
+  void remove(const std::string& key, Engine::StateCallback done);
+  // As RelayGateway::set_on_ended(), on the engine's control thread. None: nobody wants to know;
+  // no call of the handler goes on when this returns.
+  void set_on_ended(std::function<void(const CallEnded&)> handler);
+
   // Ends the watches, refuses new requests, waits for those in work. Idempotent.
   void stop();
 

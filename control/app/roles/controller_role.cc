@@ -20,6 +20,7 @@
 #include "control/app/roles/role_metrics.h"
 #include "control/app/system_time.h"
 #include "control/calls/call_manager.h"
+#include "control/calls/local_relay.h"
 #include "control/calls/pool_selector.h"
 #include "control/calls/record_call_store.h"
 #include "control/calls/relay_client.h"
@@ -76,10 +77,11 @@ struct Gathering {
 
 struct ControllerRole::Impl {
   ControllerOptions options;
+  Neighbours neighbours;
   LatencyHistogram offer_times, answer_times, other_times;
   std::unique_ptr<pool::PoolUserClient> user;
   std::unique_ptr<PoolSelector> selector;
-  std::unique_ptr<pool::RecordClient> records;
+  std::unique_ptr<pool::Records> records;
 
   boost::asio::io_context io{1};
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work =
@@ -87,6 +89,7 @@ struct ControllerRole::Impl {
   std::thread thread;
   // Of the control thread, once it runs.
   std::unique_ptr<RelayClient> relays;
+  std::unique_ptr<LocalRelay> local_relay;  // null: none in this process
   std::unique_ptr<RecordCallStore> store;
   std::unique_ptr<CallManager> manager;
   std::unique_ptr<ng::Server> server;
@@ -95,7 +98,8 @@ struct ControllerRole::Impl {
   std::atomic<bool> store_reached{true};
 
   Result<void> join_pool();
-  Result<void> start_records();
+  Result<void> open_records();
+  void start_store();
   Result<void> start_ng();
   void start_manager();
   void handle(ng::Request request, ng::Responder responder);
@@ -132,20 +136,27 @@ Result<void> ControllerRole::Impl::join_pool() {
 }
 
 // CallRecords are with the registrars, where every other controller of the pool finds them.
-Result<void> ControllerRole::Impl::start_records() {
+Result<void> ControllerRole::Impl::open_records() {
+  Duration lifetime{};
+  if (options.max_call_duration > Duration::zero())
+    lifetime = options.max_call_duration + kRecordsOutliveCalls;
+  if (neighbours.registrar != nullptr) {
+    records = neighbours.registrar->server().records(options.pool, lifetime);
+    return {};
+  }
   pool::RecordClient::Options o;
   o.registrars = options.registrars;
   o.pool = options.pool;
   o.tls = options.tls;
-  if (options.max_call_duration > Duration::zero()) {
-    o.lifetime = options.max_call_duration + kRecordsOutliveCalls;
-  } else {
-    o.lifetime = {};
-  }
+  o.lifetime = lifetime;
   o.log = pool_log("controller");
   auto started = pool::RecordClient::start(std::move(o));
   if (!started) return Error(AppErrc::start_failed, "controller: " + started.error().message());
   records = std::move(*started);
+  return {};
+}
+
+void ControllerRole::Impl::start_store() {
   store = std::make_unique<RecordCallStore>(io, *records, monotonic_now);
   store->set_on_reach([this](bool reached, const std::string& why) {
     store_reached = reached;
@@ -157,11 +168,16 @@ Result<void> ControllerRole::Impl::start_records() {
           {{"reason", why}});
     }
   });
-  return {};
 }
 
 void ControllerRole::Impl::start_manager() {
   relays = std::make_unique<RelayClient>(io, monotonic_now, options.tls);
+  RelayGateway* gateway = relays.get();
+  if (neighbours.relay != nullptr) {
+    local_relay = std::make_unique<LocalRelay>(io, neighbours.relay->server(),
+                                               neighbours.relay->address(), *relays);
+    gateway = local_relay.get();
+  }
   CallManagerOptions o;
   o.pool = options.pool;
   o.setup_timeout = options.setup_timeout;
@@ -171,8 +187,8 @@ void ControllerRole::Impl::start_manager() {
   o.clock = monotonic_now;
   o.secret_bytes = fill_with_secret;
   o.log = log_call;
-  manager = std::make_unique<CallManager>(std::move(o), *selector, *relays, store.get());
-  relays->set_on_ended([this](const RelayRef& relay, const CallEnded& ended) {
+  manager = std::make_unique<CallManager>(std::move(o), *selector, *gateway, store.get());
+  gateway->set_on_ended([this](const RelayRef& relay, const CallEnded& ended) {
     manager->on_relay_ended(relay, ended);
   });
 }
@@ -250,12 +266,15 @@ ControllerRole::~ControllerRole() {
   stop();
 }
 
-Result<std::unique_ptr<ControllerRole>> ControllerRole::start(const ControllerOptions& options) {
+Result<std::unique_ptr<ControllerRole>> ControllerRole::start(const ControllerOptions& options,
+                                                              const Neighbours& neighbours) {
   std::unique_ptr<ControllerRole> role(new ControllerRole());
   Impl& impl = *role->impl_;
   impl.options = options;
+  impl.neighbours = neighbours;
   if (auto joined = impl.join_pool(); !joined) return joined.error();
-  if (auto started = impl.start_records(); !started) return started.error();
+  if (auto opened = impl.open_records(); !opened) return opened.error();
+  impl.start_store();
   impl.start_manager();
   if (auto started = impl.start_ng(); !started) return started.error();
   impl.tick();
@@ -355,7 +374,9 @@ void ControllerRole::stop() {
       impl->server.reset();
       impl->timer.cancel();
       impl->relays->stop();
+      if (impl->local_relay) impl->local_relay->stop();
       impl->manager.reset();
+      impl->local_relay.reset();
       impl->relays.reset();
       impl->records->stop();
       impl->work.reset();

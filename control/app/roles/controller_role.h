@@ -8,14 +8,24 @@
 #include <memory>
 
 #include "control/app/config.h"
+#include "control/app/roles/registrar_role.h"
+#include "control/app/roles/relay_role.h"
 #include "control/app/roles/role.h"
 #include "relay/base/result.h"
 
 namespace rtpool::control {
 
+// Roles in the same process, which the controller asks by function calls instead of gRPC. They
+// outlive it.
+struct Neighbours {
+  RegistrarRole* registrar = nullptr;
+  RelayRole* relay = nullptr;
+};
+
 class ControllerRole final : public Role {
  public:
-  static Result<std::unique_ptr<ControllerRole>> start(const ControllerOptions& options);
+  static Result<std::unique_ptr<ControllerRole>> start(const ControllerOptions& options,
+                                                       const Neighbours& neighbours = {});
   ~ControllerRole() override;
 
   [[nodiscard]] std::vector<std::string> missing() const override;

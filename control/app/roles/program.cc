@@ -106,7 +106,8 @@ Result<void> Program::start_relay() {
 }
 
 Result<void> Program::start_controller() {
-  auto started = ControllerRole::start(options.controller);
+  auto started = ControllerRole::start(options.controller,
+                                       {.registrar = registrar.get(), .relay = relay.get()});
   if (!started) return started.error();
   controller = std::move(*started);
   return {};

@@ -9,7 +9,6 @@
 #include "control/app/system_time.h"
 #include "pool/etcd_store.h"
 #include "pool/memory_store.h"
-#include "pool/registrar_service.h"
 
 namespace rtpool::control {
 
@@ -72,6 +71,10 @@ Result<std::unique_ptr<RegistrarRole>> RegistrarRole::start(const RegistrarOptio
 
 std::uint16_t RegistrarRole::port() const {
   return impl_->server->port();
+}
+
+pool::RegistrarServer& RegistrarRole::server() {
+  return *impl_->server;
 }
 
 std::vector<std::string> RegistrarRole::missing() const {

@@ -5,6 +5,7 @@
 
 #include "control/app/config.h"
 #include "control/app/roles/role.h"
+#include "pool/registrar_service.h"
 #include "relay/base/result.h"
 
 namespace rtpool::control {
@@ -19,6 +20,8 @@ class RegistrarRole final : public Role {
   void write_status(nlohmann::json& status) const override;
   std::optional<nlohmann::json> pool() override;
   [[nodiscard]] std::uint16_t port() const;
+  // For a controller in this process, until stop().
+  [[nodiscard]] pool::RegistrarServer& server();
   void stop() override;
 
  private:

@@ -11,7 +11,6 @@
 #include "control/app/roles/call_json.h"
 #include "control/app/roles/pool_log.h"
 #include "control/app/roles/role_metrics.h"
-#include "control/calls/relay_service.h"
 #include "pool/client.h"
 #include "relay/engine.h"
 
@@ -214,6 +213,14 @@ std::optional<nlohmann::json> RelayRole::calls(const CallQuery& query) {
   nlohmann::json answer{{"total", impl_->engine->size()}, {"calls", gathering->calls}};
   if (more) answer["next"] = to_hex(keys.back());
   return answer;
+}
+
+RelayServer& RelayRole::server() {
+  return *impl_->server;
+}
+
+const std::string& RelayRole::address() const {
+  return impl_->address;
 }
 
 void RelayRole::leave() {

@@ -5,9 +5,11 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "control/app/config.h"
 #include "control/app/roles/role.h"
+#include "control/calls/relay_service.h"
 #include "relay/base/result.h"
 
 namespace rtpool::control {
@@ -25,6 +27,11 @@ class RelayRole final : public Role {
   // in between.
   void leave();
   void stop() override;
+
+  // For a controller in this process, until stop(): the service, and its address as the pool is
+  // told.
+  [[nodiscard]] RelayServer& server();
+  [[nodiscard]] const std::string& address() const;
 
  private:
   RelayRole();

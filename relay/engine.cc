@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <mutex>
+#include <numeric>
+#include <optional>
 #include <set>
 #include <thread>
 #include <unordered_map>
@@ -26,6 +28,23 @@ constexpr std::uint32_t kMaxShards = 256;
 constexpr std::uint64_t kMaxSocketsPerShard = 1U << 20;
 // Descriptors that are not media sockets: rings, control connections, logs, the proxy's.
 constexpr std::uint64_t kSpareDescriptors = 512;
+// Shards measure themselves every 100 ms; asking them more often than this would tell nothing new.
+constexpr Duration kMeasuredFor = std::chrono::milliseconds(20);
+
+EngineErrc errc_of(Refusal refusal) {
+  switch (refusal) {
+    case Refusal::ports:
+      return EngineErrc::out_of_ports;
+    case Refusal::packets:
+      return EngineErrc::too_many_packets;
+    case Refusal::bandwidth:
+      return EngineErrc::too_much_bandwidth;
+    case Refusal::busy:
+      return EngineErrc::too_busy;
+    default:
+      return EngineErrc::too_many_calls;
+  }
+}
 
 class Category final : public boost::system::error_category {
  public:
@@ -50,6 +69,12 @@ class Category final : public boost::system::error_category {
         return "packet I/O is not available";
       case EngineErrc::shutting_down:
         return "shutting down";
+      case EngineErrc::too_many_packets:
+        return "too many packets per second";
+      case EngineErrc::too_much_bandwidth:
+        return "too much bandwidth";
+      case EngineErrc::too_busy:
+        return "too busy";
     }
     return "unknown error";
   }
@@ -112,18 +137,20 @@ struct Engine::Impl {
     std::vector<PlacedStream> streams;
     Instant created{};
   };
-  struct ShardLoad {
-    std::size_t calls = 0;
-    std::size_t sockets = 0;  // handed over and not yet closed
-  };
   struct Event {
     std::size_t shard = 0;
     ShardEvent event;
     bool stop = false;
+    std::optional<Refusal> refusal;  // instead of an event: new calls are refused from now on
   };
 
   explicit Impl(const EngineOptions& wanted)
-      : options(wanted), book(wanted.ports, wanted.port_rest) {}
+      : options(wanted),
+        book(wanted.ports, wanted.port_rest),
+        headroom({.calls = wanted.max_calls,
+                  .packets_per_second = wanted.max_packets_per_second,
+                  .bits_per_second = wanted.max_bits_per_second,
+                  .busy = wanted.max_cpu_percent / 100.0}) {}
   ~Impl();
 
   Error start();
@@ -134,6 +161,8 @@ struct Engine::Impl {
   [[nodiscard]] bool room(std::size_t shard, std::size_t sockets) const {
     return loads[shard].sockets + sockets <= limits.sockets_per_shard;
   }
+  Assessment assess(Instant now);
+  Error refuse(Refusal reason, std::string why);
   [[nodiscard]] media::CallState state_of(const Entry& entry, Instant now) const;
   void forget(std::unordered_map<std::string, Entry>::iterator entry, media::EndReason reason);
   void run_control();
@@ -151,11 +180,16 @@ struct Engine::Impl {
   io::SystemClock clock;
   std::vector<Interface> interfaces;
   std::function<void(CallEnded)> on_ended;
+  std::function<void(Refusal)> on_refusal;
 
   mutable std::mutex mutex;  // guards what follows, up to the blank line; never taken per packet
   mutable PortBook book;
   std::unordered_map<std::string, Entry> calls;
-  std::vector<ShardLoad> loads;
+  std::vector<ShardDemand> loads;  // sockets: handed over and not yet closed
+  Instant measured_at{};           // when the shards were last asked
+  Headroom headroom;
+  Refusal refusal = Refusal::none;
+  std::array<std::uint64_t, kRefusals> calls_refused{};
   std::uint64_t next_id = 1;
   std::uint64_t calls_created = 0;
   std::uint64_t calls_ended[5] = {};
@@ -273,19 +307,20 @@ Result<media::CallState> Engine::apply(const media::CallSpec& spec) {
 }
 
 Result<media::CallState> Engine::Impl::create(const media::CallSpec& spec) {
-  if (calls.size() >= options.max_calls) {
-    return Error{EngineErrc::too_many_calls, "the limit is " + std::to_string(options.max_calls)};
-  }
   const Instant now = clock.now();
+  const Assessment state = assess(now);
+  if (state.refusal != Refusal::none) {
+    return refuse(state.refusal, rtpool::describe_limit(state.refusal, headroom.limits()));
+  }
   auto placement = Placement::make(spec, {}, interfaces, book, now);
-  if (!placement) return placement.error();
-  const auto lightest = std::min_element(
-      loads.begin(), loads.end(), [](const auto& a, const auto& b) { return a.calls < b.calls; });
-  const auto shard = static_cast<std::size_t>(lightest - loads.begin());
+  if (!placement) {
+    const bool ports = placement.error().code == make_error_code(EngineErrc::out_of_ports);
+    return ports ? refuse(Refusal::ports, placement.error().detail) : placement.error();
+  }
+  const std::size_t shard = state.lightest;
   if (!room(shard, placement->new_sockets())) {
-    return Error{EngineErrc::too_many_calls, "the limit of " +
-                                                 std::to_string(limits.sockets_per_shard) +
-                                                 " sockets per shard is reached"};
+    return refuse(Refusal::sockets, "the limit of " + std::to_string(limits.sockets_per_shard) +
+                                        " sockets per shard is reached");
   }
   auto call = std::make_unique<media::Call>(spec, placement->endpoints(),
                                             media::CallOptions{options.learning_window}, now);
@@ -324,6 +359,29 @@ Result<media::CallState> Engine::Impl::update(Entry& entry, const media::CallSpe
   shards[entry.shard]->post(UpdateCall{entry.id, spec, std::move(endpoints),
                                        std::move(placed.closed), std::move(placed.added)});
   return state_of(entry, now);
+}
+
+// What is used now. Under the mutex.
+Assessment Engine::Impl::assess(Instant now) {
+  if (now - measured_at >= kMeasuredFor) {
+    measured_at = now;
+    for (std::size_t i = 0; i < shards.size(); ++i) loads[i].measured = shards[i]->load();
+  }
+  const PortBook::Counts pairs = book.counts(now);
+  const Assessment state = headroom.assess({.shards = loads,
+                                            .calls = calls.size(),
+                                            .ports_used = pairs.leased + pairs.resting,
+                                            .ports = pairs.total,
+                                            .sockets_per_shard = limits.sockets_per_shard});
+  if (std::exchange(refusal, state.refusal) != state.refusal) {
+    events.post({.refusal = state.refusal});
+  }
+  return state;
+}
+
+Error Engine::Impl::refuse(Refusal reason, std::string why) {
+  ++calls_refused[static_cast<std::size_t>(reason)];
+  return {errc_of(reason), std::move(why)};
 }
 
 media::CallState Engine::Impl::state_of(const Entry& entry, Instant now) const {
@@ -406,6 +464,10 @@ void Engine::Impl::run_control() {
     events.wait_and_take(batch);
     for (Event& event : batch) {
       if (event.stop) return;
+      if (event.refusal) {
+        if (on_refusal) on_refusal(*event.refusal);
+        continue;
+      }
       std::visit([&](auto& e) { handle(event.shard, e); }, event.event);
     }
   }
@@ -455,6 +517,25 @@ std::size_t Engine::size() const {
   return impl_->calls.size();
 }
 
+void Engine::set_on_refusal(std::function<void(Refusal)> handler) {
+  impl_->on_refusal = std::move(handler);
+}
+
+Assessment Engine::headroom() const {
+  const std::lock_guard lock(impl_->mutex);
+  return impl_->assess(impl_->clock.now());
+}
+
+std::uint64_t Engine::refused() const {
+  const std::lock_guard lock(impl_->mutex);
+  const auto& counts = impl_->calls_refused;
+  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+}
+
+std::string Engine::describe_limit(Refusal refusal) const {
+  return rtpool::describe_limit(refusal, impl_->headroom.limits());
+}
+
 void Engine::set_on_ended(std::function<void(CallEnded)> handler) {
   impl_->on_ended = std::move(handler);
 }
@@ -464,6 +545,8 @@ EngineCounts Engine::counts() const {
   for (const auto& shard : impl_->shards) counts.shards.push_back(shard->counts());
   const std::lock_guard lock(impl_->mutex);
   counts.calls_created = impl_->calls_created;
+  counts.calls_refused = impl_->calls_refused;
+  counts.headroom = impl_->assess(impl_->clock.now());
   std::copy(std::begin(impl_->calls_ended), std::end(impl_->calls_ended),
             std::begin(counts.calls_ended));
   const PortBook::Counts pairs = impl_->book.counts(impl_->clock.now());

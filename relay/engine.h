@@ -7,6 +7,7 @@
 // takes its sockets over by queue. What fails leaves the call as it was.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "relay/base/endpoint.h"
 #include "relay/base/result.h"
 #include "relay/base/time.h"
+#include "relay/headroom.h"
 #include "relay/io/io_kind.h"
 #include "relay/io/socket.h"
 #include "relay/media/call_spec.h"
@@ -42,6 +44,10 @@ struct EngineOptions {
   std::uint32_t shards = 1;
   std::optional<io::IoKind> io;      // none: io_uring where it can be had, otherwise epoll
   std::uint32_t max_calls = 10'000;  // over all shards
+  // Beyond these new calls are refused and standing ones served (headroom.h); 0: no limit.
+  std::uint64_t max_packets_per_second = 0;
+  std::uint64_t max_bits_per_second = 0;
+  std::uint32_t max_cpu_percent = 85;  // of each shard's core
   Duration batch_window =
       std::chrono::microseconds(500);            // longest wait to gather a batch; 0: none
   Duration port_rest = std::chrono::seconds(5);  // a released port is not leased again for so long
@@ -62,6 +68,9 @@ enum class EngineErrc {
   bind_failed,
   io_unavailable,  // io_uring missing or forbidden while it was asked for, or limits too low
   shutting_down,
+  too_many_packets,  // these three: new calls are refused for now (headroom.h)
+  too_much_bandwidth,
+  too_busy,
 };
 ErrorCode make_error_code(EngineErrc errc);
 
@@ -75,12 +84,15 @@ struct ShardCounts {
   std::uint64_t buffers_exhausted = 0;  // ENOBUFS
   std::uint64_t soft_errors = 0;        // ICMP errors and the like
   std::uint64_t connected = 0;          // sockets that send connected now
+  ShardLoad load;
 };
 
 struct EngineCounts {
   std::vector<ShardCounts> shards;
   std::uint64_t calls_created = 0;
-  std::uint64_t calls_ended[5] = {};  // by media::EndReason
+  std::uint64_t calls_ended[5] = {};                     // by media::EndReason
+  std::array<std::uint64_t, kRefusals> calls_refused{};  // by Refusal
+  Assessment headroom;
   std::uint64_t ports_total = 0, ports_leased = 0, ports_resting = 0;
 };
 
@@ -133,6 +145,16 @@ class Engine {
   // apply().
   void set_on_ended(std::function<void(CallEnded)> handler);
 
+  // Called when new calls begin to be refused, and when they no longer are. Set before the first
+  // apply(). What changes between two looks (an apply() or headroom()) is not told.
+  void set_on_refusal(std::function<void(Refusal)> handler);
+
+  // How much of the relay is in use now; cheap.
+  [[nodiscard]] Assessment headroom() const;
+  // Calls refused for want of room, since the start.
+  [[nodiscard]] std::uint64_t refused() const;
+  // "the limit is 2000": what such a refusal says.
+  [[nodiscard]] std::string describe_limit(Refusal refusal) const;
   // A snapshot that may be a second old.
   [[nodiscard]] EngineCounts counts() const;
   [[nodiscard]] const EngineOptions& options() const;

@@ -62,7 +62,9 @@ void Shard::run(const io::IoOptions& options, Duration batch_window, Worker::Eve
     return;
   }
   features_ = opened->features;
-  worker_ = std::make_unique<Worker>(*opened->io, clock_, batch_window, std::move(sink));
+  const io::ThreadUsageReader usage;
+  worker_ = std::make_unique<Worker>(*opened->io, clock_, batch_window, std::move(sink),
+                                     [&usage] { return usage.read(); });
   ready.result.set_value({});  // `ready` is gone from here on
   while (worker_->run_once()) {
   }

@@ -31,6 +31,7 @@ class Shard {
 
   void post(Command command) { worker_->post(std::move(command)); }
   [[nodiscard]] ShardCounts counts() const { return worker_->counts(); }
+  [[nodiscard]] ShardLoad load() const { return worker_->load(); }
   [[nodiscard]] io::IoFeatures features() const { return features_; }
   // Ends the calls, closes the sockets, joins the thread. Nothing may be posted from the call on.
   void stop();

@@ -14,13 +14,17 @@ constexpr std::size_t kReplyBytes = 64 * 1024;
 // A stopping shard waits so long for the kernel to close its sockets.
 constexpr Duration kStopPatience = std::chrono::seconds(2);
 constexpr Duration kIdleWait = std::chrono::seconds(1);
+// A call without a packet for so long has no media now.
+constexpr Duration kSilence = std::chrono::seconds(2);
 
 }  // namespace
 
-Worker::Worker(io::PacketIo& io, const io::Clock& clock, Duration batch_window, EventSink sink)
+Worker::Worker(io::PacketIo& io, const io::Clock& clock, Duration batch_window, EventSink sink,
+               UsageSource usage)
     : io_(io),
       clock_(clock),
       sink_(std::move(sink)),
+      usage_(std::move(usage)),
       pacer_(batch_window),
       owners_(io.capacity()),
       replies_(kReplyBytes),
@@ -39,8 +43,14 @@ ShardCounts Worker::counts() const {
   return published_;
 }
 
+ShardLoad Worker::load() const {
+  const std::lock_guard lock(published_mutex_);
+  return published_.load;
+}
+
 bool Worker::run_once() {
-  const bool idle = calls_.empty() && !stopping_;
+  // Not before the last packets are out of what the load looks back on.
+  const bool idle = calls_.empty() && !stopping_ && meter_.quiet();
   const Duration at_most = idle ? kIdleWait : std::max(next_tick_ - now_, Duration{});
   const io::Batch batch = io_.receive({.at_most = at_most, .gather = pacer_.gather()});
   now_ = clock_.now();
@@ -92,6 +102,8 @@ void Worker::forward(const io::Received& packet, ShardCall& call, const media::V
   const io::SocketSlot from =
       verdict.out_component == media::ComponentKind::rtp ? slots.rtp : slots.rtcp;
   RTPOOL_ASSERT(from.valid());
+  if (call.forwarded == Instant{}) heard_.push_back(call.id);
+  call.forwarded = now_;
   io_.send(from, *verdict.to, packet.datagram);
   ++live_.sent.packets;
   live_.sent.bytes += packet.datagram.size();
@@ -164,14 +176,17 @@ void Worker::run(std::monostate, Instant) {
   RTPOOL_ASSERT(false);
 }
 
-void Worker::run(CreateCall& command, Instant) {
+void Worker::run(CreateCall& command, Instant now) {
   auto call = std::make_unique<ShardCall>();
   call->id = command.id;
+  call->created = now;
   call->call = std::move(command.call);
   attach(*call, command.sockets);
   places_.emplace(command.id, calls_.size());
   live_.streams += call->call->spec().streams.size();
   calls_.push_back(std::move(call));
+  make_room(heard_, calls_.size());
+  make_room(settling_, calls_.size());
 }
 
 void Worker::run(UpdateCall& command, Instant now) {
@@ -279,6 +294,8 @@ void Worker::detach_all(ShardCall& call) {
 void Worker::erase(std::size_t place) {
   places_.erase(calls_[place]->id);
   live_.streams -= calls_[place]->call->spec().streams.size();
+  live_.load.talking -= calls_[place]->talking ? 1 : 0;
+  live_.load.settled -= calls_[place]->settled ? 1 : 0;
   if (place + 1 != calls_.size()) {
     calls_[place] = std::move(calls_.back());
     places_[calls_[place]->id] = place;
@@ -292,6 +309,13 @@ void Worker::tick(Instant now) {
   next_tick_ = now + kTick;
   io_.tick();
   sweep(now);
+  for (const CallId id : settling_) {
+    if (const auto place = places_.find(id); place != places_.end())
+      look_at(*calls_[place->second], now, true);
+  }
+  settling_.clear();
+  settling_.swap(heard_);
+  measure(now);
   publish();
 }
 
@@ -304,12 +328,51 @@ void Worker::sweep(Instant now) {
     const std::size_t place = --swept_;
     ShardCall& call = *calls_[place];
     const auto reason = call.call->expired(now);
-    if (!reason) continue;
+    if (!reason) {
+      look_at(call, now, false);
+      continue;
+    }
     CallExpired event{call.id, *reason, call.call->state(now)};
     detach_all(call);
     erase(place);
     sink_(std::move(event));
   }
+}
+
+// Each call is in a list at most once in its life, so that pushing it there never allocates.
+void Worker::make_room(std::vector<CallId>& list, std::size_t calls) {
+  const std::size_t most = list.size() + calls;
+  if (list.capacity() < most) list.reserve(2 * most);
+}
+
+// `heard`: its first packet has come, and is in what was measured.
+void Worker::look_at(ShardCall& call, Instant now, bool heard) {
+  const auto note = [](bool& flag, bool value, std::uint64_t& count) {
+    count += value ? 1 : 0;
+    count -= flag ? 1 : 0;
+    flag = value;
+  };
+  const bool late = now - call.created >= Headroom::kExpected;
+  note(call.settled, call.settled || heard || late, live_.load.settled);
+  const bool talks = call.forwarded != Instant{} && now - call.forwarded < kSilence;
+  note(call.talking, call.settled && talks, live_.load.talking);
+}
+
+void Worker::measure(Instant now) {
+  const io::ThreadUsage usage = usage_();
+  meter_.read({.at = now,
+               .running = usage.running,
+               .waiting = usage.waiting,
+               .packets_received = live_.received.packets,
+               .packets_sent = live_.sent.packets,
+               .bytes_received = live_.received.bytes,
+               .bytes_sent = live_.sent.bytes,
+               .buffers_exhausted = io_.counts().buffers_exhausted});
+  const std::uint64_t talking = live_.load.talking;
+  const std::uint64_t settled = live_.load.settled;
+  live_.load = meter_.load();
+  live_.load.talking = talking;
+  live_.load.settled = settled;
 }
 
 void Worker::publish() {

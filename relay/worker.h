@@ -15,9 +15,11 @@
 #include <vector>
 
 #include "relay/engine.h"
+#include "relay/headroom.h"
 #include "relay/io/batch_pacer.h"
 #include "relay/io/clock.h"
 #include "relay/io/packet_io.h"
+#include "relay/io/thread_usage.h"
 #include "relay/mailbox.h"
 #include "relay/shard_messages.h"
 
@@ -26,17 +28,21 @@ namespace rtpool {
 class Worker {
  public:
   using EventSink = std::function<void(ShardEvent)>;
+  using UsageSource = std::function<io::ThreadUsage()>;
 
   // How often housekeeping comes round; every call is looked at once in kTicksPerSweep of them.
   static constexpr Duration kTick = std::chrono::milliseconds(100);
   static constexpr std::uint32_t kTicksPerSweep = 10;
 
-  Worker(io::PacketIo& io, const io::Clock& clock, Duration batch_window, EventSink sink);
+  // `usage`: of the thread that calls run_once(); asked once per tick.
+  Worker(io::PacketIo& io, const io::Clock& clock, Duration batch_window, EventSink sink,
+         UsageSource usage);
   ~Worker();
 
   // Any thread. After StopShard nothing may follow.
   void post(Command command);
   [[nodiscard]] ShardCounts counts() const;
+  [[nodiscard]] ShardLoad load() const;  // as in counts(), for less
 
   // One batch. False once a StopShard has been carried out and every socket is closed.
   bool run_once();
@@ -49,6 +55,9 @@ class Worker {
     CallId id;
     std::unique_ptr<media::Call> call;
     std::vector<StreamSlots> streams;  // by the call's stream index
+    Instant created{};
+    Instant forwarded{};                    // the last packet; zero: none yet
+    bool talking = false, settled = false;  // as counted in ShardLoad
   };
   struct Owner {
     ShardCall* call = nullptr;  // null once detached
@@ -79,11 +88,15 @@ class Worker {
   void erase(std::size_t place);
   void tick(Instant now);
   void sweep(Instant now);
+  static void make_room(std::vector<CallId>& list, std::size_t calls);
+  void look_at(ShardCall& call, Instant now, bool heard);
+  void measure(Instant now);
   void publish();
 
   io::PacketIo& io_;
   const io::Clock& clock_;
   EventSink sink_;
+  UsageSource usage_;
   io::BatchPacer pacer_;
   Mailbox<Command> mailbox_;
   std::vector<Command> commands_;
@@ -103,6 +116,10 @@ class Worker {
   Instant stop_deadline_{};
 
   ShardCounts live_;
+  ShardMeter meter_;
+  // Calls that had their first packet since the last tick, and those that had it before that: what
+  // they add is in the measured load by then. Room for them is made when a call is created.
+  std::vector<CallId> heard_, settling_;
   mutable std::mutex published_mutex_;
   ShardCounts published_;
 };

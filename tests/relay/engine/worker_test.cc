@@ -83,7 +83,9 @@ class Shard : public testing::Test {
   test::FakeClock clock;
   test::FakePacketIo io;
   std::vector<ShardEvent> events;
-  Worker worker{io, clock, 500us, [this](ShardEvent event) { events.push_back(std::move(event)); }};
+  io::ThreadUsage usage;
+  Worker worker{io, clock, 500us, [this](ShardEvent event) { events.push_back(std::move(event)); },
+                [this] { return usage; }};
   CallSpec spec;
   std::vector<media::StreamSockets> endpoints;
 };
@@ -122,6 +124,49 @@ TEST_F(Shard, CountsWhatItDoesByReason) {
   EXPECT_EQ(counts.calls, 1U);
   EXPECT_EQ(counts.streams, 2U);
   EXPECT_EQ(counts.batches, 1U);
+}
+
+TEST_F(Shard, MeasuresHowBusyItIs) {
+  create();
+  for (std::uint16_t i = 0; i < 20; ++i) {
+    for (std::uint16_t n = 0; n < 5; ++n) {
+      io.arrive(rtp_slot(0), kAlice, rtp(static_cast<std::uint16_t>(5 * i + n)));
+    }
+    usage.running += 30ms;
+    usage.waiting += 40ms;
+    pass(Worker::kTick);
+  }
+  const ShardLoad load = worker.load();
+  EXPECT_NEAR(load.busy, 0.5, 0.01) << "30 ms of the 60 that others left";
+  EXPECT_NEAR(load.packets_per_second, 50, 0.1);
+  EXPECT_NEAR(load.bits_sent_per_second, 50 * 8 * 200, 100);
+  EXPECT_EQ(worker.counts().load.busy, load.busy);
+}
+
+TEST_F(Shard, ExpectsMediaOfACallUntilItShowsOrTooLongHasPassed) {
+  create();
+  pass(1s);
+  EXPECT_EQ(worker.load().settled, 0U);
+  io.arrive(rtp_slot(0), kAlice, rtp(1));
+  pass(Worker::kTick);
+  EXPECT_EQ(worker.load().settled, 0U) << "what it adds is not measured yet";
+  pass(Worker::kTick);
+  EXPECT_EQ(worker.load().settled, 1U);
+  EXPECT_EQ(worker.load().talking, 1U);
+  pass(3s);
+  EXPECT_EQ(worker.load().talking, 0U);
+  EXPECT_EQ(worker.load().settled, 1U) << "it is on hold, not new";
+  create(CallId{2});
+  pass(Headroom::kExpected);
+  EXPECT_EQ(worker.load().settled, 1U);
+  pass(1100ms);
+  EXPECT_EQ(worker.load().settled, 2U);
+  worker.post(RemoveCall{kCall, [](auto) {}});
+  worker.post(RemoveCall{CallId{2}, [](auto) {}});
+  worker.run_once();
+  pass(Worker::kTick);
+  EXPECT_EQ(worker.load().settled, 0U);
+  EXPECT_EQ(worker.load().talking, 0U);
 }
 
 TEST_F(Shard, ARefusedSendIsNotCountedAsSent) {

@@ -55,6 +55,8 @@ Option switch_option(std::string_view name, std::string_view help, bool& value);
 // One shard for each core that this process may run on.
 std::uint32_t usable_cores();
 
+// limit_options.cc: beyond what a relay refuses new calls.
+void add_limits(Options& o, std::vector<Row>& rows);
 // media_options.cc: where a relay receives media, and how it forwards.
 void add_media(Options& o, std::vector<Row>& rows);
 

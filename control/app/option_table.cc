@@ -350,6 +350,7 @@ void add_controller(Options& o, std::vector<Row>& rows) {
                             static_cast<std::uint32_t>(n);
                       }),
         .show = [&c] { return std::to_string(c.max_calls); }}});
+  add_limits(o, rows);
 }
 
 void add_call_client(Options& o, std::vector<Row>& rows) {

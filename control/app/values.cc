@@ -39,6 +39,15 @@ constexpr std::array<Unit, 5> kUnits{{{"h", 3'600'000'000'000},
                                       {"ms", 1'000'000},
                                       {"us", 1'000}}};
 
+struct RateUnit {
+  std::string_view name;
+  std::uint64_t bits;
+};
+constexpr std::array<RateUnit, 3> kRateUnits{
+    {{"G", 1'000'000'000}, {"M", 1'000'000}, {"k", 1'000}}};
+constexpr std::uint64_t kLeastBits = 200'000;  // less than one call would refuse everything
+constexpr std::uint64_t kMostBits = 1'000'000'000'000;
+
 bool is_name_character(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
          c == '_' || c == '-';
@@ -113,6 +122,33 @@ Result<std::uint64_t> parse_number(std::string_view text, std::uint64_t least, s
   if (!value) return problem("is not a whole number; write one from " + range);
   if (*value < least || *value > most) return problem("is out of range; write " + range);
   return *value;
+}
+
+Result<std::uint64_t> parse_bit_rate(std::string_view text) {
+  if (text == "0") return std::uint64_t{0};
+  std::uint64_t unit = 1;
+  const auto digits = text.find_first_not_of("0123456789");
+  for (const RateUnit& known : kRateUnits) {
+    if (digits != std::string_view::npos && text.substr(digits) == known.name) unit = known.bits;
+  }
+  const auto value = whole_number(unit == 1 ? text : text.substr(0, digits));
+  if (!value) {
+    return problem(
+        "is not a bit rate; write a whole number, with k, M or G after it or not, such "
+        "as 800M");
+  }
+  if (*value > kMostBits / unit || *value * unit < kLeastBits) {
+    return problem("is out of range; write 200k to 1000G, or 0 for none");
+  }
+  return *value * unit;
+}
+
+std::string format_bit_rate(std::uint64_t bits_per_second) {
+  for (const RateUnit& unit : kRateUnits) {
+    if (bits_per_second > 0 && bits_per_second % unit.bits == 0)
+      return std::to_string(bits_per_second / unit.bits) + std::string(unit.name);
+  }
+  return std::to_string(bits_per_second);
 }
 
 Result<bool> parse_bool(std::string_view text) {

@@ -28,6 +28,12 @@ std::string format_duration(Duration duration);
 // A whole number from `least` to `most`.
 Result<std::uint64_t> parse_number(std::string_view text, std::uint64_t least, std::uint64_t most);
 
+// "800M", "1G", "500k" bits per second, or the plain number; 0 is none. Whole numbers only, 200k to
+// 1000G.
+Result<std::uint64_t> parse_bit_rate(std::string_view text);
+// With the largest unit that holds the value exactly.
+std::string format_bit_rate(std::uint64_t bits_per_second);
+
 // "true" or "false".
 Result<bool> parse_bool(std::string_view text);
 

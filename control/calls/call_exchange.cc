@@ -23,12 +23,19 @@ enum class Failure : std::uint8_t {
   refused,  // it does not like what was asked
 };
 
+// What the proxy is told of a relay that has no room; empty for any other error.
+std::string_view limit_text(const ErrorCode& code) {
+  if (code == make_error_code(EngineErrc::too_many_calls)) return ng::kParallelSessionLimit;
+  if (code == make_error_code(EngineErrc::out_of_ports)) return ng::kRanOutOfPorts;
+  if (code == make_error_code(EngineErrc::too_many_packets)) return ng::kLoadLimit;
+  if (code == make_error_code(EngineErrc::too_much_bandwidth)) return ng::kBandwidthLimit;
+  if (code == make_error_code(EngineErrc::too_busy)) return ng::kCpuLimit;
+  return {};
+}
+
 Failure classify(const Error& error) {
   const auto& code = error.code;
-  if (code == make_error_code(EngineErrc::out_of_ports) ||
-      code == make_error_code(EngineErrc::too_many_calls)) {
-    return Failure::full;
-  }
+  if (!limit_text(code).empty()) return Failure::full;
   if (code == make_error_code(EngineErrc::stale_revision)) return Failure::stale;
   for (const auto errc :
        {EngineErrc::unknown_call, EngineErrc::invalid_spec, EngineErrc::unknown_interface}) {
@@ -192,7 +199,10 @@ void CallManager::Impl::relay_failed(const Work& work, const Error& error) {
     if (work->fresh && error.code == make_error_code(RelayErrc::deadline))
       leave_behind(next.relay, next.call_id);
   }
-  work->some_full = work->some_full || failure == Failure::full;
+  if (failure == Failure::full) {
+    work->some_full = true;
+    work->limit = limit_text(error.code);
+  }
   if (request.command == Command::answer || (!work->fresh && failure == Failure::full)) {
     // The other party already has this relay's ports: another relay's would not help.
     return conclude(request.call_id, work->job.reply,
@@ -213,7 +223,7 @@ void CallManager::Impl::no_relay(const Work& work, bool full) {
                                   : "no live relay in pool " + options.pool;
   log(LogLevel::error, request.call_id, "offer refused: " + reason);
   conclude(request.call_id, work->job.reply,
-           full ? ng::load_limit(request.supports.has("load limit"), ng::kRanOutOfPorts)
+           full ? ng::load_limit(request.supports.has("load limit"), work->limit)
                 : ng::error(ng::kParallelSessionLimit).set("message", reason));
 }
 

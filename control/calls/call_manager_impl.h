@@ -12,6 +12,7 @@
 #include "control/calls/call_book.h"
 #include "control/calls/call_manager.h"
 #include "control/calls/dialogue.h"
+#include "control/ng/reply.h"
 #include "control/ng/request.h"
 #include "control/ng/value.h"
 
@@ -43,6 +44,8 @@ struct CallManager::Impl {
     std::vector<std::string> excluded;
     bool fresh = false;      // the call was not known here before
     bool some_full = false;  // of the relays asked
+    // Why the last of those was, in the proxy's words. Those that report to be full are not asked.
+    std::string_view limit = ng::kLoadLimit;
     bool moved = false;
   };
   using Work = std::shared_ptr<Attempt>;

@@ -57,7 +57,7 @@ Error relay_error(const grpc::Status& status) {
       std::from_chars(details.data(), details.data() + details.size(), engine_code);
   if (error == std::errc{} && end == details.data() + details.size() &&
       engine_code >= static_cast<int>(EngineErrc::unknown_call) &&
-      engine_code <= static_cast<int>(EngineErrc::shutting_down)) {
+      engine_code <= static_cast<int>(EngineErrc::too_busy)) {
     return {static_cast<EngineErrc>(engine_code), status.error_message()};
   }
   if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) return {RelayErrc::deadline};

@@ -34,6 +34,9 @@ grpc::StatusCode status_code(const ErrorCode& code) {
       return grpc::StatusCode::INVALID_ARGUMENT;
     case EngineErrc::out_of_ports:
     case EngineErrc::too_many_calls:
+    case EngineErrc::too_many_packets:
+    case EngineErrc::too_much_bandwidth:
+    case EngineErrc::too_busy:
       return grpc::StatusCode::RESOURCE_EXHAUSTED;
     case EngineErrc::bind_failed:
     case EngineErrc::io_unavailable:

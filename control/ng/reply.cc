@@ -19,7 +19,7 @@ Value warning(std::string_view text) {
 }
 
 Value load_limit(bool supported, std::string_view text) {
-  if (!supported) return error(text);
+  if (!supported) return error(text == kRanOutOfPorts ? text : kParallelSessionLimit);
   return Value::dictionary({{"result", "load limit"}, {"message", text}});
 }
 

@@ -30,8 +30,9 @@ Value ok();  // {result: ok}; add what the command returns
 Value pong();
 Value error(std::string_view reason);
 Value warning(std::string_view text);  // {result: ok, warning: text}, for delete
-// Overload: {result: "load limit", message: text} where the proxy said it supports that, else an
-// error with `text`.
+// Overload: {result: "load limit", message: text} where the proxy said it supports that. Else an
+// error with one of the two texts after which all of them go on: kRanOutOfPorts where `text` is
+// that, else kParallelSessionLimit.
 Value load_limit(bool supported, std::string_view text = kParallelSessionLimit);
 
 // `<cookie> SP <dictionary>`.

@@ -20,7 +20,33 @@ namespace rtpool::testing {
 
 class FakeRelays final : public control::RelayGateway, public control::RelaySelector {
  public:
-  enum class Mood : std::uint8_t { answers, unreachable, silent, full, out_of_ports };
+  enum class Mood : std::uint8_t {
+    answers,
+    unreachable,
+    silent,
+    full,
+    out_of_ports,
+    too_many_packets,
+    too_much_bandwidth,
+    too_busy
+  };
+
+  static std::optional<EngineErrc> refusal_of(Mood mood) {
+    switch (mood) {
+      case Mood::full:
+        return EngineErrc::too_many_calls;
+      case Mood::out_of_ports:
+        return EngineErrc::out_of_ports;
+      case Mood::too_many_packets:
+        return EngineErrc::too_many_packets;
+      case Mood::too_much_bandwidth:
+        return EngineErrc::too_much_bandwidth;
+      case Mood::too_busy:
+        return EngineErrc::too_busy;
+      default:
+        return std::nullopt;
+    }
+  }
 
   struct Relay {
     control::RelayRef ref;
@@ -95,8 +121,7 @@ class FakeRelays final : public control::RelayGateway, public control::RelaySele
         return done(Error(control::RelayErrc::unreachable));
       }
       if (found->second.mood == Mood::silent) return done(Error(control::RelayErrc::deadline));
-      if (found->second.mood == Mood::full) return done(Error(EngineErrc::too_many_calls));
-      if (found->second.mood == Mood::out_of_ports) return done(Error(EngineErrc::out_of_ports));
+      if (const auto refusal = refusal_of(found->second.mood)) return done(Error(*refusal));
       done(work(found->second));
     };
     if (hold_answers) {

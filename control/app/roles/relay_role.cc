@@ -3,14 +3,18 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <future>
 #include <mutex>
+#include <optional>
 
 #include "control/app/errc.h"
 #include "control/app/log.h"
+#include "control/app/refusal_log.h"
 #include "control/app/roles/call_json.h"
 #include "control/app/roles/pool_log.h"
 #include "control/app/roles/role_metrics.h"
+#include "control/app/system_time.h"
 #include "pool/client.h"
 #include "relay/engine.h"
 
@@ -19,15 +23,22 @@ namespace {
 
 constexpr auto kPatience = std::chrono::milliseconds(800);  // of an HTTP request for the engine
 
-// How much of the relay is in use: of its calls or of its ports, whichever is scarcer.
-std::uint32_t load_of(const Engine& engine, const EngineCounts& counts) {
-  const auto share = [](std::uint64_t used, std::uint64_t all) {
-    return all == 0 ? 1.0 : std::min(1.0, static_cast<double>(used) / static_cast<double>(all));
-  };
-  const double load =
-      std::max(share(engine.size(), engine.options().max_calls),
-               share(counts.ports_leased + counts.ports_resting, counts.ports_total));
-  return static_cast<std::uint32_t>(load * static_cast<double>(pool::kFullLoad));
+// Rates are never the same twice; a report that says so is not worth sending to every controller.
+constexpr double kRateSteps = 256;
+
+// How much of the relay is in use: of whatever is scarcest. All of it exactly while it refuses
+// calls.
+std::uint32_t load_of(const Assessment& state) {
+  if (state.refusal != Refusal::none) return pool::kFullLoad;
+  double load = 0;
+  for (std::size_t i = 0; i < kRefusals; ++i) {
+    const auto limit = static_cast<Refusal>(i);
+    const bool rate =
+        limit == Refusal::packets || limit == Refusal::bandwidth || limit == Refusal::busy;
+    load =
+        std::max(load, rate ? std::floor(state.used[i] * kRateSteps) / kRateSteps : state.used[i]);
+  }
+  return static_cast<std::uint32_t>(std::min(load, 0.999) * static_cast<double>(pool::kFullLoad));
 }
 
 // States of calls as they come in from the engine's thread, waited for by an HTTP thread that may
@@ -61,6 +72,11 @@ struct RelayRole::Impl {
   Result<void> join_pool();
   void on_state(const pool::PoolElementClient::State& state);
   bool was_registered = false;  // for the pool client's callbacks alone
+
+  // Asked by every heartbeat, and by the engine when it begins to refuse calls.
+  Assessment look_at_load(const Engine& of);
+  std::mutex refusal_mutex;
+  RefusalLog refusal_log;
 };
 
 Result<void> RelayRole::Impl::start_engine() {
@@ -80,6 +96,7 @@ Result<void> RelayRole::Impl::start_engine() {
        {"fixed_files", limits.fixed_files ? "yes" : "no"},
        {"min_wait", limits.min_wait ? "yes" : "no"},
        {"connected_sends", limits.connected_sends ? "yes" : "no"}});
+  engine->set_on_refusal([this, e = engine.get()](Refusal) { look_at_load(*e); });
   for (const auto& media : options.engine.media_addresses) {
     log(Severity::info, "media address",
         {{"name", media.name},
@@ -104,6 +121,23 @@ Result<void> RelayRole::Impl::start_server() {
   log(Severity::info, "relay listens",
       {{"listen", options.listen.to_string()}, {"address", address}, {"id", options.id}});
   return {};
+}
+
+Assessment RelayRole::Impl::look_at_load(const Engine& of) {
+  const Assessment state = of.headroom();
+  std::optional<RefusalLog::Line> line;
+  {
+    const std::lock_guard lock(refusal_mutex);
+    line = refusal_log.look(monotonic_now(), state.refusal, of.refused());
+  }
+  if (!line) return state;
+  if (line->refusal == Refusal::none) {
+    log(Severity::info, "new calls are taken again", {{"refused", line->refused}});
+  } else {
+    log(Severity::warning, "new calls are refused",
+        {{"reason", to_string(line->refusal)}, {"limit", of.describe_limit(line->refusal)}});
+  }
+  return state;
 }
 
 void RelayRole::Impl::on_state(const pool::PoolElementClient::State& state) {
@@ -131,7 +165,7 @@ Result<void> RelayRole::Impl::join_pool() {
   o.registration.values = {
       .weight = options.weight, .priority = options.priority, .capacity = options.engine.max_calls};
   o.load = [this] {
-    return pool::PoolElementClient::LoadReport{load_of(*engine, engine->counts()),
+    return pool::PoolElementClient::LoadReport{load_of(look_at_load(*engine)),
                                                static_cast<std::uint32_t>(engine->size())};
   };
   o.on_state = [this](const auto& state) { on_state(state); };

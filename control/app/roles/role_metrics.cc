@@ -10,6 +10,10 @@ namespace {
 
 using media::EndReason;
 
+constexpr std::array<Refusal, kRefusals - 1> kLimits{Refusal::calls,     Refusal::sockets,
+                                                     Refusal::ports,     Refusal::packets,
+                                                     Refusal::bandwidth, Refusal::busy};
+
 constexpr std::array<EndReason, 5> kEndReasons{EndReason::deleted, EndReason::setup_timeout,
                                                EndReason::media_timeout, EndReason::max_duration,
                                                EndReason::shutdown};
@@ -47,6 +51,16 @@ void write_shard(MetricPage& page, const ShardCounts& shard, std::string_view na
                number(shard.sent.bytes), labels);
   page.gauge("rtpool_shard_calls", "Calls on the shard.", number(shard.calls), labels);
   page.gauge("rtpool_shard_streams", "Media streams on the shard.", number(shard.streams), labels);
+  page.gauge("rtpool_shard_busy", "Share of its core that the shard's thread needs, 0 to 1.",
+             shard.load.busy, labels);
+  page.gauge("rtpool_shard_packets_per_second", "Datagrams received in a second.",
+             shard.load.packets_per_second, labels);
+  page.gauge("rtpool_shard_received_bits_per_second", "With headers of IP and UDP.",
+             shard.load.bits_received_per_second, labels);
+  page.gauge("rtpool_shard_sent_bits_per_second", "With headers of IP and UDP.",
+             shard.load.bits_sent_per_second, labels);
+  page.gauge("rtpool_shard_talking_calls", "Calls that have had media in the last two seconds.",
+             number(shard.load.talking), labels);
   page.counter("rtpool_batches_total", "Wake-ups that found packets.", number(shard.batches),
                labels);
   page.counter("rtpool_receive_rearmed_total", "Receives that ended and were armed again.",
@@ -105,6 +119,17 @@ void write_metrics(MetricPage& page, const EngineCounts& counts, const EngineOpt
                  number(counts.calls_ended[static_cast<std::size_t>(reason)]),
                  {{"reason", media::to_string(reason)}});
   }
+  for (const Refusal limit : kLimits) {
+    const auto place = static_cast<std::size_t>(limit);
+    page.counter("rtpool_relay_calls_refused_total",
+                 "New calls refused for want of room, by the limit that was reached.",
+                 number(counts.calls_refused[place]), {{"reason", to_string(limit)}});
+    page.gauge("rtpool_relay_limit_used",
+               "Share of each limit in use, 0 to 1, with what accepted calls are expected to add.",
+               counts.headroom.used[place], {{"limit", to_string(limit)}});
+  }
+  page.gauge("rtpool_relay_load", "What the pool is told: 1 while new calls are refused.",
+             counts.headroom.load);
   for (std::size_t i = 0; i < counts.shards.size(); ++i)
     write_shard(page, counts.shards[i], std::to_string(i));
   for (std::size_t i = 1; i < media::kDropReasons; ++i) {  // 0 is "not dropped"
@@ -178,11 +203,18 @@ nlohmann::json engine_json(const EngineCounts& counts) {
   nlohmann::json drops = nlohmann::json::object();
   for (std::size_t i = 1; i < media::kDropReasons; ++i)
     drops[std::string(media::to_string(static_cast<media::Drop>(i)))] = sum.drops[i];
+  nlohmann::json refused = nlohmann::json::object();
+  for (const Refusal limit : kLimits) {
+    refused[std::string(to_string(limit))] = counts.calls_refused[static_cast<std::size_t>(limit)];
+  }
   return {{"shards", counts.shards.size()},
           {"calls", sum.calls},
           {"received", {{"packets", sum.received.packets}, {"bytes", sum.received.bytes}}},
           {"sent", {{"packets", sum.sent.packets}, {"bytes", sum.sent.bytes}}},
           {"drops", drops},
+          {"load", counts.headroom.load},
+          {"refusing", to_string(counts.headroom.refusal)},
+          {"refused", refused},
           {"ports",
            {{"total", counts.ports_total},
             {"leased", counts.ports_leased},

@@ -179,6 +179,16 @@ TEST(CommandLine, EachWrongValueSaysWhatIsWrongAndWhatWouldBeRight) {
       {{"serve", "--max-calls", "many"}, "is not a whole number; write one from 1 to 1000000"},
       {{"serve", "--max-calls", "0"}, "is out of range; write 1 to 1000000"},
       {{"serve", "--max-calls", "-1"}, "is not a whole number"},
+      {{"serve", "--max-packets-per-second", "99"},
+       "is out of range; write 100 to 1000000000, or 0 for no limit"},
+      {{"serve", "--max-bandwidth", "10m"},
+       "--max-bandwidth \"10m\" is not a bit rate; write a whole number, with k, M or G after it "
+       "or "
+       "not, such as 800M"},
+      {{"serve", "--max-bandwidth", "100k"}, "is out of range; write 200k to 1000G, or 0 for none"},
+      {{"serve", "--max-bandwidth", "1001G"}, "is out of range"},
+      {{"serve", "--max-cpu", "101"}, "is out of range; write 0 to 100"},
+      {{"serve", "--max-cpu", "85%"}, "is not a whole number; write one from 0 to 100"},
       {{"serve", "--log-level", "loud"}, "is unknown; write debug, info, warning, error or off"},
       {{"serve", "--log-format", "xml"}, "write text or json"},
       {{"serve", "--pool", "a/b"}, "is not a name"},
@@ -336,6 +346,33 @@ TEST(Values, DurationsReadBackAsTheyAreWritten) {
     ASSERT_TRUE(value) << text;
     EXPECT_EQ(format_duration(*value), text);
   }
+}
+
+TEST(Values, BitRatesReadBackAsTheyAreWritten) {
+  for (const auto* text : {"800M", "1G", "500k", "1500M", "0", "200001", "1000G"}) {
+    const auto value = parse_bit_rate(text);
+    ASSERT_TRUE(value) << text;
+    EXPECT_EQ(format_bit_rate(*value), text);
+  }
+  EXPECT_EQ(*parse_bit_rate("2000k"), 2'000'000U);
+  for (const auto* text :
+       {"", "k", "1.5M", "10m", "1GB", "-1M", "99999999999999999999", "18446744073710M"}) {
+    EXPECT_FALSE(parse_bit_rate(text)) << text;
+  }
+}
+
+TEST(CommandLine, ARelayHasLimits) {
+  const EngineOptions defaults = parsed({"serve"}).relay.engine;
+  EXPECT_EQ(defaults.max_cpu_percent, 85U);
+  EXPECT_EQ(defaults.max_packets_per_second, 0U) << "no limit";
+  EXPECT_EQ(defaults.max_bits_per_second, 0U);
+  const EngineOptions given =
+      parsed({"relay", "--media-address", "127.0.0.1", "--max-packets-per-second", "150000",
+              "--max-bandwidth", "800M", "--max-cpu", "70"})
+          .relay.engine;
+  EXPECT_EQ(given.max_cpu_percent, 70U);
+  EXPECT_EQ(given.max_packets_per_second, 150'000U);
+  EXPECT_EQ(given.max_bits_per_second, 800'000'000U);
 }
 
 TEST(Values, MediaAddressesReadBackAsTheyAreWritten) {

@@ -99,6 +99,21 @@ TEST_F(CallManagerTest,
   supported.supports = {"load limit"};
   EXPECT_EQ(result(handle(supported)), "load limit");
 
+  // The text says which limit; a proxy that does not know `load limit` gets one that it goes on at.
+  using Mood = FakeRelays::Mood;
+  const std::pair<Mood, const char*> limits[]{
+      {Mood::full, "Parallel session limit reached"},
+      {Mood::too_many_packets, "Load limit exceeded"},
+      {Mood::too_much_bandwidth, "Bandwidth limit exceeded"},
+      {Mood::too_busy, "CPU usage limit exceeded"}};
+  for (const auto& [mood, limit] : limits) {
+    for (auto& [id, relay] : relays.relays) relay.mood = mood;
+    const auto limited = handle(supported);
+    EXPECT_EQ(result(limited), "load limit");
+    EXPECT_EQ(limited.find_text("message"), limit);
+    EXPECT_EQ(offer().find_text("error-reason"), "Parallel session limit reached");
+  }
+
   relays.relays.clear();
   relays.pool_full = true;  // as its reports say
   EXPECT_EQ(result(handle(supported)), "load limit");

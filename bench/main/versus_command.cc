@@ -13,7 +13,7 @@ struct VersusArguments {
   VersusOptions options;
   std::vector<std::string> opponents{"rtpengine"};
   std::vector<std::string> only;
-  std::string json;
+  std::string json, svg;
   bool saturate = false, find_limit = false, separate_rtcp = false;
 };
 
@@ -69,6 +69,9 @@ int run(VersusArguments& arguments) {
   if (!arguments.json.empty()) {
     written = write_file(arguments.json, versus_json(options, rounds, machine).dump(2) + "\n");
   }
+  if (!arguments.svg.empty()) {
+    written = write_file(arguments.svg, versus_svg(options, rounds, machine)) && written;
+  }
   const bool whole = std::ranges::all_of(
       rounds, [](const Round& round) { return round.lost == 0 && round.sent > 0; });
   return whole && written ? 0 : kProblem;
@@ -119,6 +122,7 @@ void add_options(CLI::App& command, VersusArguments& arguments) {
       ->capture_default_str()
       ->check(CLI::Range(1U, 9000U));
   command.add_option("--json", arguments.json, "write every round and the summary to this file");
+  command.add_option("--svg", arguments.svg, "draw the result into this file");
   add_relay_options(command, options.relay);
 }
 

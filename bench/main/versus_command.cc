@@ -17,15 +17,6 @@ struct VersusArguments {
   bool saturate = false, find_limit = false, separate_rtcp = false;
 };
 
-constexpr Contender kAll[] = {Contender::rtpool, Contender::epoll, Contender::baseline,
-                              Contender::rtpengine};
-
-std::vector<std::string> names() {
-  std::vector<std::string> found;
-  for (const Contender contender : kAll) found.emplace_back(name_of(contender));
-  return found;
-}
-
 // Those that take part, without those that can't here, each with a sentence.
 std::vector<Contender> choose(const VersusArguments& arguments) {
   std::vector<std::string> wanted = arguments.only;
@@ -35,7 +26,7 @@ std::vector<Contender> choose(const VersusArguments& arguments) {
     if (!arguments.options.relay.baseline_rtpool.empty()) wanted.emplace_back("baseline");
   }
   std::vector<Contender> chosen;
-  for (const Contender contender : kAll) {
+  for (const Contender contender : all_contenders()) {
     if (std::ranges::find(wanted, name_of(contender)) == wanted.end()) continue;
     const std::string why = missing(contender, arguments.options.relay);
     if (why.empty()) {
@@ -86,9 +77,7 @@ void add_options(CLI::App& command, VersusArguments& arguments) {
       ->check(CLI::IsMember({name_of(Contender::rtpengine)}));
   command.add_option("--only", arguments.only, "measure these alone, with commas between")
       ->delimiter(',')
-      ->check(CLI::IsMember(names()));
-  command.add_option("--baseline", options.relay.baseline_rtpool,
-                     "another build of rtpool to compare with");
+      ->check(CLI::IsMember(contender_names()));
   command
       .add_option("--calls", options.calls,
                   "calls of two telephones; each telephone sends 50 packets/s")

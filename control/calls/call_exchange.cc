@@ -14,6 +14,7 @@ using ng::Command;
 // Less time than this is not worth asking another relay.
 constexpr Duration kTooLate = std::chrono::milliseconds(10);
 constexpr int kMaxAttempts = 3;
+constexpr Duration kRefusalLines = std::chrono::seconds(1);  // no more often than that
 
 // What a relay's error means for the request.
 enum class Failure : std::uint8_t {
@@ -187,7 +188,9 @@ void CallManager::Impl::relay_failed(const Work& work, const Error& error) {
   const auto& request = work->job.request;
   const auto failure = classify(error);
   if (failure == Failure::stale && shared) return again(std::move(work->job));
-  log(LogLevel::warn, request.call_id,
+  // Of many offers that find a relay full each would have a line, just when there is no time for
+  // it.
+  log(failure == Failure::full ? LogLevel::debug : LogLevel::warn, request.call_id,
       std::string(ng::to_string(request.command)) + ": relay " + next.relay.id + ": " +
           error.message());
   if (failure == Failure::refused || failure == Failure::stale)
@@ -221,7 +224,16 @@ void CallManager::Impl::no_relay(const Work& work, bool full) {
   ++(full ? counts.refused_full : counts.refused_no_relay);
   const std::string reason = full ? "all relays of pool " + options.pool + " are full"
                                   : "no live relay in pool " + options.pool;
-  log(LogLevel::error, request.call_id, "offer refused: " + reason);
+  const Instant now = work->job.now;
+  if (!refusal_told || now - *refusal_told >= kRefusalLines) {
+    const std::uint64_t silent = std::exchange(refusals_untold, 0);
+    refusal_told = now;
+    log(LogLevel::error, request.call_id,
+        "offer refused: " + reason +
+            (silent == 0 ? "" : "; " + std::to_string(silent) + " more since the last such line"));
+  } else {
+    ++refusals_untold;
+  }
   conclude(request.call_id, work->job.reply,
            full ? ng::load_limit(request.supports.has("load limit"), work->limit)
                 : ng::error(ng::kParallelSessionLimit).set("message", reason));

@@ -112,6 +112,8 @@ struct CallManager::Impl {
   std::unordered_map<std::string, Entry> calls;
   std::deque<Leftover> leftovers;  // at most kMaxLeftovers; beyond, relays' time-outs do it
   CallManagerCounts counts;
+  std::optional<Instant> refusal_told;  // the last line about a refused offer
+  std::uint64_t refusals_untold = 0;    // refused since without one
   std::optional<Instant> started;
   std::uint64_t requests[ng::kCommandCount] = {};
   // Gone when the manager is: what comes back from relays later is ignored.

@@ -54,10 +54,14 @@ class CallManagerTest : public ::testing::Test {
 
   Instant now{1h};
   FakeRelays relays{3};
+  std::vector<std::string> complaints;
   CallManager manager{
       {.secret_bytes =
            [](std::span<std::byte> bytes) { std::fill(bytes.begin(), bytes.end(), std::byte{7}); },
-       .log = {}},
+       .log =
+           [this](LogLevel level, std::string_view, std::string_view line) {
+             if (level >= LogLevel::warn) complaints.emplace_back(line);
+           }},
       relays,
       relays};
 };
@@ -122,6 +126,17 @@ TEST_F(CallManagerTest,
   EXPECT_EQ(empty.find_text("error-reason"), "Parallel session limit reached")
       << "no live relay is not a full pool";
   EXPECT_EQ(manager.counts().calls, 0U);
+}
+
+TEST_F(CallManagerTest, a_flood_of_refused_offers_is_no_flood_of_lines) {
+  for (auto& [id, relay] : relays.relays) relay.mood = FakeRelays::Mood::too_busy;
+  for (int i = 0; i < 1000; ++i) EXPECT_EQ(result(offer()), "error");
+  EXPECT_EQ(complaints.size(), 1U);
+  now += 1s;
+  offer();
+  ASSERT_EQ(complaints.size(), 2U);
+  EXPECT_THAT(complaints[1], HasSubstr("999 more since the last such line"));
+  EXPECT_EQ(manager.counts().refused_full, 1001U);
 }
 
 TEST_F(CallManagerTest, a_bad_description_changes_nothing) {

@@ -16,7 +16,7 @@
 #include <thread>
 
 #include "relay/base/random.h"
-#include "relay/io/entropy.h"
+#include "tests/net/engine_calls.h"
 #include "tests/support/udp_phone.h"
 
 namespace rtpool {
@@ -27,18 +27,15 @@ using media::CallSpec;
 using media::CallState;
 using media::StreamId;
 using media::StreamSpec;
+using test::audio_call;
+using test::code_of;
+using test::eventually;
 using test::kLoopback;
 using test::rtp;
 using test::sequence_of;
+using test::some_ports;
+using test::start;
 using test::UdpPhone;
-
-// A range of ports of this test's own, below those the kernel gives to telephones, and drawn so
-// that tests running side by side seldom meet.
-PortRange some_ports(std::uint16_t count) {
-  rtpool::Random random(io::random_seed());
-  const auto first = static_cast<std::uint16_t>(10'000 + 2 * random.below((22'000U - count) / 2));
-  return {first, static_cast<std::uint16_t>(first + count - 1)};
-}
 
 class OverEachIo : public testing::TestWithParam<io::IoKind> {
  protected:
@@ -57,32 +54,6 @@ class EnginePorts : public OverEachIo {};
 class EngineLife : public OverEachIo {};
 class EngineStart : public OverEachIo {};
 
-std::unique_ptr<Engine> start(const EngineOptions& options) {
-  auto engine = Engine::start(options);
-  EXPECT_TRUE(engine) << engine.error().message();
-  return std::move(*engine);
-}
-
-// Two parties, one audio stream each, known by where they are.
-CallSpec audio_call(const std::string& key, const UdpPhone& alice, const UdpPhone& bob) {
-  CallSpec spec;
-  spec.key = key;
-  spec.revision = 1;
-  spec.answered = true;
-  StreamSpec a;
-  a.id = StreamId{1};
-  a.forward_to = StreamId{2};
-  a.family = alice.endpoint().address.family;
-  a.remote_rtp = alice.endpoint();
-  StreamSpec b;
-  b.id = StreamId{2};
-  b.forward_to = StreamId{1};
-  b.family = bob.endpoint().address.family;
-  b.remote_rtp = bob.endpoint();
-  spec.streams = {a, b};
-  return spec;
-}
-
 CallState must(Result<CallState> state) {
   EXPECT_TRUE(state) << state.error().message();
   return state ? std::move(*state) : CallState{};
@@ -98,24 +69,9 @@ Result<CallState> remove(Engine& engine, const std::string& key) {
   return promise.get_future().get();
 }
 
-// Waits for what comes about on other threads.
-template <class Condition>
-bool eventually(Condition condition, std::chrono::milliseconds patience = 3000ms) {
-  const auto until = std::chrono::steady_clock::now() + patience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(2ms);
-  }
-  return true;
-}
-
 std::size_t open_descriptors() {
   const std::filesystem::directory_iterator entries("/proc/self/fd");
   return static_cast<std::size_t>(std::distance(begin(entries), end(entries)));
-}
-
-ErrorCode code_of(const Result<CallState>& result) {
-  return result ? ErrorCode{} : result.error().code;
 }
 
 TEST_P(EngineCall, CarriesMediaBothWays) {

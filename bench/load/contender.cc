@@ -95,6 +95,25 @@ const char* name_of(Contender contender) {
   return kNames[static_cast<std::size_t>(contender)];
 }
 
+const std::vector<Contender>& all_contenders() {
+  static const std::vector<Contender> kAll{Contender::rtpool, Contender::epoll, Contender::baseline,
+                                           Contender::rtpengine};
+  return kAll;
+}
+
+std::vector<std::string> contender_names() {
+  std::vector<std::string> names;
+  for (const Contender contender : all_contenders()) names.emplace_back(name_of(contender));
+  return names;
+}
+
+Contender contender_of(const std::string& name) {
+  for (const Contender contender : all_contenders()) {
+    if (name == name_of(contender)) return contender;
+  }
+  throw std::runtime_error("no relay is called '" + name + "'");
+}
+
 std::string beside_this_program(const std::string& name) {
   std::error_code unknown;
   return (std::filesystem::read_symlink("/proc/self/exe", unknown).parent_path() / name).string();

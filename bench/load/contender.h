@@ -17,6 +17,9 @@ namespace rtpool::bench {
 enum class Contender : std::uint8_t { rtpool, epoll, baseline, rtpengine };
 
 const char* name_of(Contender contender);
+const std::vector<Contender>& all_contenders();
+std::vector<std::string> contender_names();
+Contender contender_of(const std::string& name);  // one of contender_names()
 
 struct ContenderOptions {
   std::string rtpool;           // the program; by default beside this one

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <ctime>
 #include <set>
+#include <utility>
 
 #include "bench/net.h"
 #include "relay/base/bytes.h"
@@ -19,6 +20,10 @@ constexpr unsigned kPcma = 8, kSamples = 160;
 constexpr std::int64_t kLateNs = 1'000'000;
 constexpr std::int64_t kStalledNs = 100'000'000;
 constexpr int kReceivesPerSocket = 4;
+constexpr std::size_t kMaxDatagramBytes = 2048;
+constexpr std::size_t kLookAhead = 32;
+constexpr unsigned kPatience = 2000;
+constexpr int kLooksPerClock = 16;
 
 std::int64_t stamp_of(msghdr& message) {
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
@@ -48,6 +53,10 @@ MediaLoad::MediaLoad(const Telephones& telephones, const MediaOptions& options)
   for (std::size_t i = 0; i < streams_.size(); ++i) {
     const int socket = telephones.at(i).rtp;
     if (known.insert(socket).second) sockets_.push_back(socket);
+  }
+  const int stamps = options.in_flight == 0 ? 1 : 0;
+  for (const int socket : sockets_) {
+    setsockopt(socket, SOL_SOCKET, SO_TIMESTAMPNS, &stamps, sizeof stamps);
   }
   store_u16(packet_, 0, 0x8000 | kPcma);
   store_u32(packet_, kHeaderBytes, kMark);
@@ -87,11 +96,10 @@ void MediaLoad::send_due(std::int64_t& now) {
   }
 }
 
-bool MediaLoad::receive(int descriptor) {
-  std::array<std::byte, 2048> arrival;
+void MediaLoad::receive_stamped(int descriptor) {
+  std::array<std::byte, kMaxDatagramBytes> arrival;
   alignas(cmsghdr) std::array<char, 64> control;
-  int taken = 0;
-  for (; taken < kReceivesPerSocket; ++taken) {
+  for (int i = 0; i < kReceivesPerSocket; ++i) {
     iovec vector{arrival.data(), arrival.size()};
     msghdr message{};
     message.msg_iov = &vector;
@@ -99,62 +107,91 @@ bool MediaLoad::receive(int descriptor) {
     message.msg_control = control.data();
     message.msg_controllen = control.size();
     const ssize_t got = recvmsg(descriptor, &message, MSG_DONTWAIT);
-    if (got < 0) break;
-    const std::int64_t at_ns = stamp_of(message);
-    const Bytes bytes = Bytes(arrival).first(static_cast<std::size_t>(got));
-    if (bytes.size() != packet_.size() || load_u32(bytes, kHeaderBytes) != kMark ||
-        load_u32(bytes, kHeaderBytes + 4) != run_) {
-      if (counting_) ++counts_.foreign;
-      continue;
-    }
-    take(bytes, descriptor, at_ns);
+    if (got < 0) return;
+    take(Bytes(arrival).first(static_cast<std::size_t>(got)), descriptor, stamp_of(message));
   }
-  return taken > 0;
+}
+
+bool MediaLoad::receive_one(int descriptor) {
+  std::array<std::byte, kMaxDatagramBytes> arrival;
+  const ssize_t got = recv(descriptor, arrival.data(), arrival.size(), MSG_DONTWAIT);
+  if (got < 0) return false;
+  take(Bytes(arrival).first(static_cast<std::size_t>(got)), descriptor, 0);
+  return true;
 }
 
 void MediaLoad::take(Bytes bytes, int descriptor, std::int64_t at_ns) {
-  const std::uint32_t index = load_u32(bytes, kHeaderBytes + 8);
-  const std::uint32_t number = load_u32(bytes, kHeaderBytes + 12);
-  if (index >= streams_.size() || number >= streams_[index].sent ||
+  const auto field = [bytes](std::size_t at) { return load_u32(bytes, kHeaderBytes + at); };
+  const bool ours = bytes.size() == packet_.size() && field(0) == kMark && field(4) == run_;
+  const std::uint32_t index = ours ? field(8) : 0, number = ours ? field(12) : 0;
+  if (!ours || index >= streams_.size() || number >= streams_[index].sent ||
       telephones_.at(Telephones::peer(index)).rtp != descriptor) {
-    if (counting_) ++counts_.foreign;
+    counts_.foreign += counting_;
     return;
   }
   Stream& stream = streams_[index];
-  stream.last_ns = at_ns;
+  stream.heard = true;
   const Seen seen = stream.check.note(number);
-  if (seen == Seen::first_time || seen == Seen::reordered) {
-    const std::uint64_t sent_ns = std::uint64_t{load_u32(bytes, kHeaderBytes + 16)} << 32 |
-                                  load_u32(bytes, kHeaderBytes + 20);
+  if (at_ns != 0 && (seen == Seen::first_time || seen == Seen::reordered)) {
+    const std::uint64_t sent_ns = std::uint64_t{field(16)} << 32 | field(20);
     counts_.latency.record(at_ns - static_cast<std::int64_t>(sent_ns));
   }
   counts_.reordered += seen == Seen::reordered;
   counts_.duplicated += seen == Seen::duplicate;
   counts_.foreign += seen == Seen::stale;
-  if (options_.in_flight > 0 && sending_ && seen != Seen::duplicate) send(index, wall_ns());
 }
 
 // Whether all sockets have had their turn.
 bool MediaLoad::next_turn() {
-  receive(sockets_[next_socket_]);
+  if (options_.in_flight == 0) {
+    receive_stamped(sockets_[next_socket_]);
+  } else {
+    receive_one(sockets_[next_socket_]);
+  }
   if (++next_socket_ < sockets_.size()) return false;
   next_socket_ = 0;
   return true;
 }
 
+// Relays forward about in order, so that looks among the oldest are seldom in vain while anything
+// has arrived.
+void MediaLoad::look_for_oldest() {
+  const std::size_t ahead = std::min(kLookAhead, outstanding_.size());
+  if (ahead == 0) return;
+  if (look_ >= ahead) look_ = 0;
+  const std::uint32_t stream = outstanding_[look_];
+  if (receive_one(telephones_.at(Telephones::peer(stream)).rtp)) {
+    outstanding_[look_] = outstanding_.front();
+    outstanding_.pop_front();
+    outstanding_.push_back(stream);
+    send(stream, 0);
+    vain_looks_ = 0;
+    return;
+  }
+  ++look_;
+  if (++vain_looks_ < kPatience) return;
+  vain_looks_ = 0;  // what was lost must not hold up the others
+  outstanding_.push_back(outstanding_.front());
+  outstanding_.pop_front();
+}
+
 void MediaLoad::prime() {
-  for (std::uint32_t index = 0; index < streams_.size(); ++index) {
-    for (unsigned i = 0; i < options_.in_flight; ++i) send(index, wall_ns());
+  outstanding_.clear();
+  for (unsigned i = 0; i < options_.in_flight; ++i) {
+    for (std::uint32_t index = 0; index < streams_.size(); ++index) {
+      send(index, 0);
+      outstanding_.push_back(index);
+    }
   }
   sending_ = true;
 }
 
-// A lost packet would leave its stream with one less in flight for good.
+// A lost packet leaves its stream with one less in flight; one that lost all is set going again.
 void MediaLoad::top_up(std::int64_t now) {
   if (now - topped_ns_ < kStalledNs) return;
   topped_ns_ = now;
   for (std::uint32_t index = 0; index < streams_.size(); ++index) {
-    if (now - streams_[index].last_ns > kStalledNs) send(index, now);
+    if (!std::exchange(streams_[index].heard, false)) send(index, 0);
   }
 }
 
@@ -166,9 +203,12 @@ void MediaLoad::run(std::int64_t ns, const std::function<void()>& idle) {
   if (!paced && !sending_) prime();
   sending_ = true;
   while (now < end) {
-    if (paced) send_due(now);
-    if (next_turn()) {
-      if (!paced) top_up(now);
+    if (paced) {
+      send_due(now);
+      if (next_turn() && idle) idle();
+    } else {
+      for (int i = 0; i < kLooksPerClock; ++i) look_for_oldest();
+      top_up(now);
       if (idle) idle();
     }
     now = wall_ns();

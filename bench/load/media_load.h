@@ -4,7 +4,8 @@
 // sleeps: packets leave one by one when they are due, and arrivals are timed by the kernel, so that
 // the generator's own delays are not taken for the relay's. Each packet carries the time read just
 // before its send; a latency is from there to the arrival at the peer, both ways of the loopback
-// included.
+// included. The closed loop leaves out arrival times, which cost the relay as well: its packets
+// wait for each other, and their latency would say nothing.
 //
 // Usage: run() for a warm-up, begin_count(), run(), end_count(), drain(), result().
 #pragma once
@@ -12,6 +13,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <vector>
 
@@ -60,15 +62,20 @@ class MediaLoad {
  private:
   struct Stream {
     std::uint32_t sent = 0, counted_from = 0, counted_to = 0;
-    std::int64_t last_ns = 0;  // when its receiver last heard it
+    bool heard = false;  // since the last top_up()
     SequenceCheck check;
   };
   void send(std::uint32_t stream, std::int64_t now);
   void send_due(std::int64_t& now);
-  // Takes what waits at one socket, up to a few; whether there was anything.
-  bool receive(int descriptor);
+  // Takes what waits at one socket, up to a few, with its time of arrival.
+  void receive_stamped(int descriptor);
+  // Takes one packet without; false when none waits.
+  bool receive_one(int descriptor);
+  // Accounts for a datagram; `at_ns` 0: it has no time of arrival.
   void take(Bytes bytes, int descriptor, std::int64_t at_ns);
   bool next_turn();
+  // The closed loop: looks where the oldest outstanding packets must arrive.
+  void look_for_oldest();
   void prime();
   void top_up(std::int64_t now);
   [[nodiscard]] std::uint64_t missing() const;
@@ -82,6 +89,9 @@ class MediaLoad {
   std::vector<int> sockets_;
   std::array<std::byte, 172> packet_{};
   std::size_t next_socket_ = 0;
+  std::deque<std::uint32_t> outstanding_;  // streams, by age of the packet; closed loop only
+  std::size_t look_ = 0;
+  unsigned vain_looks_ = 0;
   std::int64_t topped_ns_ = 0, counted_since_ns_ = 0;
   bool counting_ = false, sending_ = false;
   MediaResult counts_;

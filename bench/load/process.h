@@ -50,6 +50,8 @@ Memory memory_of(pid_t pid);
 // Time that the hypervisor took from a core, in ticks of sysconf(_SC_CLK_TCK); core < 0: all.
 std::int64_t stolen_ticks(int core);
 
+// False when there is no such core. The thread's priority stays as it is: one that spins above
+// others would starve the kernel's own softirq thread, which delivers what it sends.
 bool pin_this_thread(int core);
 int last_core();
 // As many file descriptors as the hard limit allows.

@@ -8,6 +8,8 @@
 namespace rtpool::bench {
 namespace {
 
+constexpr double kSaturated = 0.95;  // share of its core that a saturated relay uses
+
 std::vector<double> values_of(const std::vector<Round>& rounds, Contender contender,
                               double Round::*member) {
   std::vector<double> values;
@@ -71,7 +73,7 @@ ContenderSummary summarize_one(Contender contender, const std::vector<Round>& ro
 }
 
 // How many packets our own sending delayed, and what the hypervisor took: a reader must know.
-std::string caveats(const std::vector<Round>& rounds) {
+std::string caveats(const VersusOptions& options, const std::vector<Round>& rounds) {
   std::uint64_t late = 0, sent = 0, errors = 0;
   double stolen = 0;
   for (const Round& round : rounds) {
@@ -86,6 +88,13 @@ std::string caveats(const std::vector<Round>& rounds) {
         "The generator itself sent %llu of %llu packets (%.4f %%) more than 1 ms late.\n",
         static_cast<unsigned long long>(late), static_cast<unsigned long long>(sent),
         100.0 * static_cast<double>(late) / static_cast<double>(std::max<std::uint64_t>(sent, 1)));
+  }
+  if (options.load == LoadKind::saturate) {
+    for (const ContenderSummary& s : summarize(options, rounds)) {
+      if (s.busy.median >= kSaturated) continue;
+      text += format("%s used %.0f %% of its core: the generator could not send it more.\n",
+                     name_of(s.contender), 100 * s.busy.median);
+    }
   }
   if (errors > 0) {
     text += format("This host's kernel refused %llu sends of the telephones.\n",
@@ -152,7 +161,7 @@ std::string versus_table(const VersusOptions& options, const std::vector<Round>&
                    name_of(ratio.contender), name_of(ratio.base), ratio.spread.median,
                    ratio.spread.low, ratio.spread.high);
   }
-  return text + caveats(rounds);
+  return text + caveats(options, rounds);
 }
 
 nlohmann::json versus_json(const VersusOptions& options, const std::vector<Round>& rounds,

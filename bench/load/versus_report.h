@@ -1,4 +1,4 @@
-// What a comparison found, for people (table) and programs (JSON). Pure.
+// What a comparison found, for people (table), programs (JSON) and documents (SVG). Pure.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -33,5 +33,7 @@ std::vector<Ratio> ratios(const VersusOptions& options, const std::vector<Round>
 std::string versus_table(const VersusOptions& options, const std::vector<Round>& rounds);
 nlohmann::json versus_json(const VersusOptions& options, const std::vector<Round>& rounds,
                            const Machine& machine);
+std::string versus_svg(const VersusOptions& options, const std::vector<Round>& rounds,
+                       const Machine& machine);
 
 }  // namespace rtpool::bench

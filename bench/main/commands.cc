@@ -11,6 +11,8 @@ namespace rtpool::bench {
 void add_relay_options(CLI::App& command, ContenderOptions& options) {
   options.rtpool = beside_this_program("rtpool");
   command.add_option("--rtpool", options.rtpool, "the program rtpool (default: beside this one)");
+  command.add_option("--baseline", options.baseline_rtpool,
+                     "another build of the program rtpool, for `baseline`");
   command.add_option("--rtpengine", options.rtpengine, "the program rtpengine")
       ->capture_default_str();
   command

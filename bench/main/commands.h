@@ -15,6 +15,8 @@ constexpr int kProblem = 1, kUsage = 2;
 using Command = std::function<int()>;
 
 Command add_versus(CLI::App& app);
+Command add_setup(CLI::App& app);
+Command add_scale(CLI::App& app);
 
 // Options that every command that starts relays has.
 void add_relay_options(CLI::App& command, ContenderOptions& options);

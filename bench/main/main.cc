@@ -127,9 +127,13 @@ int main(int argc, char** argv) {
       "Example: rtpool-bench call --proxy 127.0.0.1:5060 --seconds 5");
   rtpool::bench::add_options(*call, arguments);
   const auto versus = rtpool::bench::add_versus(app);
+  const auto setup = rtpool::bench::add_setup(app);
+  const auto scale = rtpool::bench::add_scale(app);
   try {
     app.parse(argc, argv);
     if (app.got_subcommand("versus")) return versus();
+    if (app.got_subcommand("setup")) return setup();
+    if (app.got_subcommand("scale")) return scale();
     return rtpool::bench::run_call(arguments);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : rtpool::bench::kUsage;

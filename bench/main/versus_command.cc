@@ -13,18 +13,9 @@ struct VersusArguments {
   VersusOptions options;
   std::vector<std::string> opponents{"rtpengine"};
   std::vector<std::string> only;
-  std::string json;
+  std::string json, svg;
   bool saturate = false, find_limit = false, separate_rtcp = false;
 };
-
-constexpr Contender kAll[] = {Contender::rtpool, Contender::epoll, Contender::baseline,
-                              Contender::rtpengine};
-
-std::vector<std::string> names() {
-  std::vector<std::string> found;
-  for (const Contender contender : kAll) found.emplace_back(name_of(contender));
-  return found;
-}
 
 // Those that take part, without those that can't here, each with a sentence.
 std::vector<Contender> choose(const VersusArguments& arguments) {
@@ -35,7 +26,7 @@ std::vector<Contender> choose(const VersusArguments& arguments) {
     if (!arguments.options.relay.baseline_rtpool.empty()) wanted.emplace_back("baseline");
   }
   std::vector<Contender> chosen;
-  for (const Contender contender : kAll) {
+  for (const Contender contender : all_contenders()) {
     if (std::ranges::find(wanted, name_of(contender)) == wanted.end()) continue;
     const std::string why = missing(contender, arguments.options.relay);
     if (why.empty()) {
@@ -69,6 +60,9 @@ int run(VersusArguments& arguments) {
   if (!arguments.json.empty()) {
     written = write_file(arguments.json, versus_json(options, rounds, machine).dump(2) + "\n");
   }
+  if (!arguments.svg.empty()) {
+    written = write_file(arguments.svg, versus_svg(options, rounds, machine)) && written;
+  }
   const bool whole = std::ranges::all_of(
       rounds, [](const Round& round) { return round.lost == 0 && round.sent > 0; });
   return whole && written ? 0 : kProblem;
@@ -83,9 +77,7 @@ void add_options(CLI::App& command, VersusArguments& arguments) {
       ->check(CLI::IsMember({name_of(Contender::rtpengine)}));
   command.add_option("--only", arguments.only, "measure these alone, with commas between")
       ->delimiter(',')
-      ->check(CLI::IsMember(names()));
-  command.add_option("--baseline", options.relay.baseline_rtpool,
-                     "another build of rtpool to compare with");
+      ->check(CLI::IsMember(contender_names()));
   command
       .add_option("--calls", options.calls,
                   "calls of two telephones; each telephone sends 50 packets/s")
@@ -119,6 +111,7 @@ void add_options(CLI::App& command, VersusArguments& arguments) {
       ->capture_default_str()
       ->check(CLI::Range(1U, 9000U));
   command.add_option("--json", arguments.json, "write every round and the summary to this file");
+  command.add_option("--svg", arguments.svg, "draw the result into this file");
   add_relay_options(command, options.relay);
 }
 

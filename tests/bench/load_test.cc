@@ -3,14 +3,17 @@
 // or mixes up packets.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <set>
 
 #include "bench/load/bisection.h"
 #include "bench/load/histogram.h"
+#include "bench/load/scale_load.h"
 #include "bench/load/schedule.h"
 #include "bench/load/sequence_check.h"
 #include "bench/load/statistics.h"
+#include "bench/load/svg_chart.h"
 
 namespace rtpool::bench {
 namespace {
@@ -161,6 +164,31 @@ TEST(Bisection, SaysWhenNothingFailed) {
   while (bisection.next() != 0) bisection.report(true);
   EXPECT_TRUE(bisection.unbounded());
   EXPECT_EQ(bisection.best(), 150U);
+}
+
+TEST(Scale, StepsEndAtWhatWasAskedFor) {
+  EXPECT_EQ(scale_steps(1), (std::vector<std::size_t>{1}));
+  EXPECT_EQ(scale_steps(1500), (std::vector<std::size_t>{1, 10, 100, 1000, 1500}));
+  EXPECT_EQ(scale_steps(10'000), (std::vector<std::size_t>{1, 10, 100, 1000, 2000, 5000, 10'000}));
+}
+
+TEST(SvgChart, AxesHoldAllAndAreMarkedRoundly) {
+  EXPECT_EQ(linear_axis(7.3).high, 8);
+  EXPECT_EQ(linear_axis(7.3).marks, (std::vector<double>{0, 2, 4, 6, 8}));
+  EXPECT_EQ(linear_axis(1234).marks, (std::vector<double>{0, 500, 1000, 1500}));
+  EXPECT_EQ(linear_axis(0).high, 1);
+  EXPECT_EQ(logarithmic_axis(20, 9000).marks, (std::vector<double>{10, 100, 1000, 10'000}));
+  EXPECT_EQ(logarithmic_axis(0, 5).low, 1);
+}
+
+TEST(SvgChart, NamesEveryBarAndEscapesText) {
+  SvgPage page("a < b & c", "caption");
+  page.add(BarChart{.title = "CPU", .bars = {{"one", 1.25, {1, 1.5}, 0}, {"two", 3, {}, 1}}});
+  const std::string text = page.text();
+  EXPECT_NE(text.find("a &lt; b &amp; c"), std::string::npos);
+  for (const char* wanted : {">one<", ">two<", ">1.2<", ">3.0<", "<circle", "</svg>"}) {
+    EXPECT_NE(text.find(wanted), std::string::npos) << wanted;
+  }
 }
 
 }  // namespace

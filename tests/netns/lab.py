@@ -30,6 +30,8 @@ def parser(description):
                       help="the rtpool to test, a sanitizer build for example (default: %(default)s)")
     made.add_argument("--relay", choices=("rtpool", "rtpengine"), default="rtpool",
                       help="rtpengine: Debian's, to compare with (it fails some of this)")
+    made.add_argument("--io", choices=("uring", "epoll", "auto"), default="auto",
+                      help="what rtpool forwards media by (default: %(default)s)")
     made.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32),
                       help="of what is drawn at random (printed, so that a run can be repeated)")
     return made
@@ -118,7 +120,7 @@ class Relay:
             with inside(namespace):
                 self.process = RtpoolServe(
                     arguments.binary, "--ng", "127.0.0.1:2223", "--http", "127.0.0.1:7480", *media,
-                    "--media-ports", f"{ports[0]}-{ports[1]}", *options, env=env, timeout=30)
+                    "--media-ports", f"{ports[0]}-{ports[1]}", "--io", arguments.io, *options, env=env, timeout=30)
         else:
             command = ["rtpengine", "--config-file=none", "--table=-1", "--foreground",
                        "--log-stderr", "--log-level=3", "--listen-ng=127.0.0.1:2223",

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "relay/base/assert.h"
+#include "relay/base/cores.h"
 #include "relay/io/clock.h"
 #include "relay/mailbox.h"
 #include "relay/media/call.h"
@@ -106,11 +107,23 @@ Error check_address(const MediaAddress& address) {
   return {};
 }
 
+Error check_cores(const std::vector<std::uint32_t>& cores) {
+  const std::vector<std::uint32_t> usable = usable_cores();
+  for (const std::uint32_t core : cores) {
+    if (!std::binary_search(usable.begin(), usable.end(), core)) {
+      return {EngineErrc::invalid_spec, "a shard can't be pinned to core " + std::to_string(core) +
+                                            "; this process may run on " + format_cores(usable)};
+    }
+  }
+  return {};
+}
+
 Error check_options(const EngineOptions& options) {
   if (options.media_addresses.empty()) return {EngineErrc::invalid_spec, "no media address"};
   if (options.shards == 0 || options.shards > kMaxShards) {
     return {EngineErrc::invalid_spec, "shards must be 1 to " + std::to_string(kMaxShards)};
   }
+  if (Error error = check_cores(options.cores); error.code) return error;
   std::set<std::pair<std::string, IpFamily>> names;
   for (const MediaAddress& address : options.media_addresses) {
     if (!names.emplace(address.name, address.local.family).second) {
@@ -249,13 +262,16 @@ Error Engine::Impl::start_shards(std::uint64_t ports) {
 
 // All of them with the one kind of packet I/O that limits names, or none.
 Error Engine::Impl::open_shards() {
-  const io::IoOptions wanted{.kind = limits.io,
+  ShardOptions wanted{.io = {.kind = limits.io,
                              .sockets = static_cast<std::uint32_t>(limits.sockets_per_shard),
                              .buffers = options.receive_buffers,
                              .buffer_bytes = options.receive_buffer_bytes,
-                             .connected_sends = options.connected_sends};
+                             .connected_sends = options.connected_sends,
+                             .busy_poll = options.busy_poll},
+                      .batch_window = options.batch_window};
   for (std::uint32_t i = 0; i < options.shards; ++i) {
-    auto shard = Shard::start(i, wanted, options.batch_window, [this, i](ShardEvent event) {
+    if (!options.cores.empty()) wanted.core = options.cores[i % options.cores.size()];
+    auto shard = Shard::start(i, wanted, [this, i](ShardEvent event) {
       events.post({i, std::move(event)});
     });
     if (!shard) {

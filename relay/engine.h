@@ -43,6 +43,8 @@ struct EngineOptions {
   PortRange ports;
   std::uint32_t shards = 1;
   std::optional<io::IoKind> io;      // none: io_uring where it can be had, otherwise epoll
+  std::vector<std::uint32_t> cores;  // shards are pinned to them in turn; empty: to none
+  Duration busy_poll{};              // io/busy_poll.h; 0: none
   std::uint32_t max_calls = 10'000;  // over all shards
   // Beyond these new calls are refused and standing ones served (headroom.h); 0: no limit.
   std::uint64_t max_packets_per_second = 0;

@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "relay/base/cores.h"
+
 namespace rtpool {
 
 struct Shard::Ready {
@@ -25,16 +27,16 @@ std::thread start_thread(const std::string& name, std::function<void()> body) {
   return thread;
 }
 
-Result<std::unique_ptr<Shard>> Shard::start(std::uint32_t number, const io::IoOptions& options,
-                                            Duration batch_window, Worker::EventSink sink) {
+Result<std::unique_ptr<Shard>> Shard::start(std::uint32_t number, const ShardOptions& options,
+                                            Worker::EventSink sink) {
   std::unique_ptr<Shard> shard(new Shard);
   Ready ready;
   auto result = ready.result.get_future();
-  shard->thread_ = start_thread(
-      "rtpool-shard" + std::to_string(number),
-      [&ready, options, batch_window, shard = shard.get(), sink = std::move(sink)]() mutable {
-        shard->run(options, batch_window, std::move(sink), ready);
-      });
+  shard->thread_ =
+      start_thread("rtpool-shard" + std::to_string(number),
+                   [&ready, options, shard = shard.get(), sink = std::move(sink)]() mutable {
+                     shard->run(options, std::move(sink), ready);
+                   });
   Error error = result.get();
   if (error.code) {
     shard->thread_.join();
@@ -54,16 +56,20 @@ void Shard::stop() {
   thread_.join();
 }
 
-void Shard::run(const io::IoOptions& options, Duration batch_window, Worker::EventSink sink,
-                Ready& ready) {
-  auto opened = io::open_packet_io(options);
+void Shard::run(const ShardOptions& options, Worker::EventSink sink, Ready& ready) {
+  // First of all, so that what it allocates lies near.
+  if (options.core && !stay_on_core(*options.core)) {
+    ready.result.set_value({io::IoErrc::core_refused, std::to_string(*options.core)});
+    return;
+  }
+  auto opened = io::open_packet_io(options.io);
   if (!opened) {
     ready.result.set_value(opened.error());
     return;
   }
   features_ = opened->features;
   const io::ThreadUsageReader usage;
-  worker_ = std::make_unique<Worker>(*opened->io, clock_, batch_window, std::move(sink),
+  worker_ = std::make_unique<Worker>(*opened->io, clock_, options.batch_window, std::move(sink),
                                      [&usage] { return usage.read(); });
   ready.result.set_value({});  // `ready` is gone from here on
   while (worker_->run_once()) {

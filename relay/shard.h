@@ -8,6 +8,7 @@
 #include <functional>
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 
@@ -20,11 +21,17 @@
 
 namespace rtpool {
 
+struct ShardOptions {
+  io::IoOptions io;
+  Duration batch_window{};
+  std::optional<std::uint32_t> core;  // none: wherever the kernel likes
+};
+
 class Shard {
  public:
   // Waits until the packet I/O stands. Errors are io::IoErrc.
-  static Result<std::unique_ptr<Shard>> start(std::uint32_t number, const io::IoOptions& options,
-                                              Duration batch_window, Worker::EventSink sink);
+  static Result<std::unique_ptr<Shard>> start(std::uint32_t number, const ShardOptions& options,
+                                              Worker::EventSink sink);
   ~Shard();
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
@@ -39,8 +46,7 @@ class Shard {
  private:
   Shard() = default;
   struct Ready;
-  void run(const io::IoOptions& options, Duration batch_window, Worker::EventSink sink,
-           Ready& ready);
+  void run(const ShardOptions& options, Worker::EventSink sink, Ready& ready);
 
   io::SystemClock clock_;
   io::IoFeatures features_;

@@ -1,7 +1,8 @@
 // The options of the data plane: addresses, ports, shards, and how a shard forwards.
-#include <sched.h>
+#include <algorithm>
 
 #include "control/app/option_parts.h"
+#include "relay/base/cores.h"
 
 namespace rtpool::control {
 namespace {
@@ -27,12 +28,8 @@ Result<std::optional<io::IoKind>> parse_io(std::string_view text) {
 
 }  // namespace
 
-// One shard for each core that this process may run on.
-std::uint32_t usable_cores() {
-  cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
-  const int count = CPU_COUNT(&set);
-  return count < 1 ? 1U : static_cast<std::uint32_t>(count);
+std::uint32_t default_shards() {
+  return std::max(1U, static_cast<std::uint32_t>(rtpool::usable_cores().size()));
 }
 
 void add_media(Options& o, std::vector<Row>& rows) {
@@ -90,6 +87,25 @@ void add_media(Options& o, std::vector<Row>& rows) {
         .show = [&engine] {
           return std::string(engine.io ? io::to_string(*engine.io) : "auto");
         }}});
+  rows.push_back(
+      {{relay, serve},
+       {.name = "cpu-affinity",
+        .value_name = "LIST",
+        .help = "Processor cores that the shards are pinned to, one each, in turn. Without it the "
+                "system moves them about.",
+        .example = "0,2-3",
+        .set =
+            setter(parse_cores,
+                   [&engine](std::vector<std::uint32_t> list) { engine.cores = std::move(list); }),
+        .show = [&engine] { return format_cores(engine.cores); }}});
+  rows.push_back(
+      {{relay, serve},
+       duration_option(
+           "busy-poll",
+           "How long a shard asks the network cards for packets itself before it sleeps. Saves "
+           "some microseconds of delay and takes the whole core; 0 is not at all. Linux 6.9 or "
+           "later.",
+           "50us", engine.busy_poll, microseconds(1), milliseconds(10), true)});
   rows.push_back(
       {{relay, serve},
        duration_option(

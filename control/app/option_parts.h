@@ -52,8 +52,8 @@ Option duration_option(std::string_view name, std::string_view help, std::string
                        Duration& value, Duration least, Duration most, bool zero_is_none);
 Option switch_option(std::string_view name, std::string_view help, bool& value);
 
-// One shard for each core that this process may run on.
-std::uint32_t usable_cores();
+// One for each core that this process may run on.
+std::uint32_t default_shards();
 
 // limit_options.cc: beyond what a relay refuses new calls.
 void add_limits(Options& o, std::vector<Row>& rows);

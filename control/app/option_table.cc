@@ -431,7 +431,7 @@ std::vector<Option> option_table(Options& options, Command command) {
   add_client(options, rows);
   add_common(options, rows);
   add_tls(options, rows);
-  if (options.relay.engine.shards == 0) options.relay.engine.shards = usable_cores();
+  if (options.relay.engine.shards == 0) options.relay.engine.shards = default_shards();
   std::vector<Option> table;
   for (Row& row : rows) {
     for (const Command owner : row.commands) {

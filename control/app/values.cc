@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "control/app/errc.h"
+#include "relay/base/cores.h"
 
 namespace rtpool::control {
 namespace {
@@ -277,6 +278,31 @@ Result<PortRange> parse_port_range(std::string_view text) {
 
 std::string format_port_range(const PortRange& range) {
   return std::to_string(range.first) + "-" + std::to_string(range.last);
+}
+
+Result<std::vector<std::uint32_t>> parse_cores(std::string_view text) {
+  static constexpr std::string_view kForm =
+      "; write numbers and ranges with commas between, such as 0,2-3";
+  std::vector<std::uint32_t> cores;
+  while (true) {
+    const auto comma = text.find(',');
+    const auto item = text.substr(0, comma);
+    const auto dash = item.find('-');
+    const auto first = whole_number(item.substr(0, dash));
+    const auto last = dash == std::string_view::npos ? first : whole_number(item.substr(dash + 1));
+    if (!first || !last) return problem("is not a list of cores" + std::string(kForm));
+    if (*first > *last)
+      return problem("has a range whose first core is above its last" + std::string(kForm));
+    if (*last >= kMaxCores)
+      return problem("names a core above " + std::to_string(kMaxCores - 1) + std::string(kForm));
+    for (auto core = static_cast<std::uint32_t>(*first); core <= *last; ++core) {
+      if (std::find(cores.begin(), cores.end(), core) != cores.end())
+        return problem("names core " + std::to_string(core) + " twice");
+      cores.push_back(core);
+    }
+    if (comma == std::string_view::npos) return cores;
+    text.remove_prefix(comma + 1);
+  }
 }
 
 Result<std::string> parse_name(std::string_view text) {

@@ -61,6 +61,9 @@ std::string format_media_address(const MediaAddress& address);
 Result<PortRange> parse_port_range(std::string_view text);
 std::string format_port_range(const PortRange& range);
 
+// Processor cores, numbers and ranges with commas between, such as 0,2-3; none twice.
+Result<std::vector<std::uint32_t>> parse_cores(std::string_view text);
+
 // A name of a pool, zone, relay or interface: letters, digits, '.', '_' and '-', 1 to 64 of them.
 Result<std::string> parse_name(std::string_view text);
 

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "relay/base/assert.h"
+#include "relay/io/busy_poll.h"
 
 namespace rtpool::io {
 namespace {
@@ -96,6 +97,9 @@ Error EpollIo::Impl::set_up(const EpollOptions& wanted) {
   RTPOOL_ASSERT(wanted.sockets > 0 && wanted.sockets < kWake);
   epoll_fd = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_fd < 0) return setup_error("epoll_create1");
+  if (wanted.busy_poll > Duration{}) {
+    if (Error error = busy_poll_epoll(epoll_fd, wanted.busy_poll); error.code) return error;
+  }
   wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (wake_fd < 0) return setup_error("eventfd");
   epoll_event event{};

@@ -24,11 +24,12 @@ struct EpollOptions {
   std::uint32_t sockets = 1024;       // capacity()
   std::uint32_t buffers = 512;        // more than the largest batch, 512, are not used
   std::uint32_t buffer_bytes = 2048;  // a datagram's
+  Duration busy_poll{};               // busy_poll.h; 0: none
 };
 
 class EpollIo final : public PacketIo {
  public:
-  // IoErrc::out_of_descriptors or IoErrc::epoll_unavailable.
+  // IoErrc::out_of_descriptors, epoll_unavailable or busy_poll_unavailable.
   static Result<std::unique_ptr<EpollIo>> create(const EpollOptions& options);
   // Closes what is still attached.
   ~EpollIo() override;

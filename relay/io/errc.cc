@@ -18,6 +18,10 @@ class Category final : public boost::system::error_category {
         return "too many open files";
       case IoErrc::epoll_unavailable:
         return "epoll is not available";
+      case IoErrc::busy_poll_unavailable:
+        return "busy polling is not available";
+      case IoErrc::core_refused:
+        return "cannot be pinned to the core";
       case IoErrc::unavailable:
         return "io_uring is not available";
     }

@@ -9,14 +9,16 @@ Result<OpenedIo> open_packet_io(const IoOptions& options) {
   if (options.kind == IoKind::epoll) {
     auto epoll = EpollIo::create({.sockets = options.sockets,
                                   .buffers = options.buffers,
-                                  .buffer_bytes = options.buffer_bytes});
+                                  .buffer_bytes = options.buffer_bytes,
+                                  .busy_poll = options.busy_poll});
     if (!epoll) return epoll.error();
     return OpenedIo{std::move(*epoll), {}};
   }
   auto uring = UringIo::create({.sockets = options.sockets,
                                 .buffers = options.buffers,
                                 .buffer_bytes = options.buffer_bytes,
-                                .connected_sends = options.connected_sends});
+                                .connected_sends = options.connected_sends,
+                                .busy_poll = options.busy_poll});
   if (!uring) return uring.error();
   const UringFeatures features = (*uring)->features();
   return OpenedIo{std::move(*uring),

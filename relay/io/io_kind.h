@@ -25,6 +25,7 @@ struct IoOptions {
   std::uint32_t buffers = 4096;
   std::uint32_t buffer_bytes = 2048;
   bool connected_sends = true;  // uring only
+  Duration busy_poll{};         // busy_poll.h; 0: none
 };
 
 // What the kernel gave; for a line in the log at start. Without io_uring all are false.

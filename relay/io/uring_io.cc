@@ -11,6 +11,7 @@
 #include <string>
 
 #include "relay/base/assert.h"
+#include "relay/io/busy_poll.h"
 #include "relay/io/uring_impl.h"
 
 namespace rtpool::io {
@@ -99,6 +100,9 @@ Result<UringFeatures> UringIo::Impl::set_up(const UringOptions& wanted) {
   if ((params.features & IORING_FEAT_EXT_ARG) == 0 ||
       (params.features & IORING_FEAT_CQE_SKIP) == 0) {
     return setup_error(EINVAL);
+  }
+  if (wanted.busy_poll > Duration{}) {
+    if (Error error = busy_poll_ring(ring.ring_fd, wanted.busy_poll); error.code) return error;
   }
   // A registered ring descriptor spares a look-up per call; going without is no loss of function.
   io_uring_register_ring_fd(&ring);

@@ -22,6 +22,7 @@ struct UringOptions {
   bool allow_fixed_files = true;      // false: as on a kernel before 6.13
   bool allow_min_wait = true;         // false: as on a kernel before 6.12
   bool connected_sends = true;        // twins for steady streams of a busy shard, uring_twins.cc
+  Duration busy_poll{};               // busy_poll.h; 0: none
 };
 
 // What the kernel gave; for a line in the log at start.
@@ -33,7 +34,8 @@ struct UringFeatures {
 
 class UringIo final : public PacketIo {
  public:
-  // IoErrc::unavailable with a sentence that says what is missing and what to do.
+  // IoErrc::unavailable with a sentence that says what is missing and what to do;
+  // busy_poll_unavailable.
   static Result<std::unique_ptr<UringIo>> create(const UringOptions& options);
   // Closes what is still attached, without waiting for packets in flight.
   ~UringIo() override;

@@ -15,6 +15,7 @@
 #include <mutex>
 #include <thread>
 
+#include "relay/base/cores.h"
 #include "relay/base/random.h"
 #include "tests/net/engine_calls.h"
 #include "tests/support/udp_phone.h"
@@ -490,6 +491,22 @@ TEST_P(EngineStart, SaysWhatIsWrong) {
 
   options.media_addresses.clear();
   EXPECT_FALSE(Engine::start(options));
+
+  options = options_with(40);
+  options.cores = {kMaxCores - 1};
+  engine = Engine::start(options);
+  ASSERT_FALSE(engine);
+  EXPECT_EQ(engine.error().code, EngineErrc::invalid_spec);
+  EXPECT_NE(engine.error().detail.find("core 1023; this process may run on "), std::string::npos);
+}
+
+TEST_P(EngineStart, SaysWhatForwards) {
+  const auto engine = start(options_with(40));
+  EXPECT_EQ(engine->limits().io, GetParam());
+  EXPECT_EQ(engine->limits().io_uring_missing, "");
+  if (GetParam() == io::IoKind::epoll) {
+    EXPECT_FALSE(engine->limits().fixed_files);
+  }
 }
 
 const auto kEachIo = testing::Values(io::IoKind::uring, io::IoKind::epoll);

@@ -112,6 +112,12 @@ TEST(CommandLine, RolesApartTakeTheirOptions) {
                             "20000-20100",
                             "--http",
                             "off",
+                            "--io",
+                            "epoll",
+                            "--cpu-affinity",
+                            "0,2-3",
+                            "--busy-poll",
+                            "50us",
                             "--batch-window",
                             "200us",
                             "--port-rest",
@@ -127,6 +133,10 @@ TEST(CommandLine, RolesApartTakeTheirOptions) {
   EXPECT_EQ(r.relay.id, "r1");
   EXPECT_EQ(r.relay.registrars, (std::vector<std::string>{"127.0.0.1:1", "localhost:2"}));
   EXPECT_FALSE(r.http);
+  EXPECT_EQ(r.relay.engine.io, io::IoKind::epoll);
+  EXPECT_EQ(r.relay.engine.cores, (std::vector<std::uint32_t>{0, 2, 3}));
+  EXPECT_EQ(r.relay.engine.busy_poll, 50us);
+  EXPECT_FALSE(parsed({"serve", "--io", "auto"}).relay.engine.io);
   EXPECT_EQ(r.relay.engine.batch_window, 200us);
   EXPECT_EQ(r.relay.engine.port_rest, 0s);
   EXPECT_EQ(r.relay.engine.max_calls, 7U);
@@ -156,6 +166,15 @@ TEST(CommandLine, EachWrongValueSaysWhatIsWrongAndWhatWouldBeRight) {
       {{"serve", "--media-ports", "80-90"}, "below port 1024"},
       {{"serve", "--media-ports", "30001-30002"}, "holds no pair"},
       {{"serve", "--media-ports", "30000-70000"}, "is not a port range"},
+      {{"serve", "--io", "dpdk"}, "--io \"dpdk\" is unknown; write auto, uring or epoll"},
+      {{"serve", "--cpu-affinity", ""}, "is not a list of cores; write numbers and ranges"},
+      {{"serve", "--cpu-affinity", "0,,1"}, "is not a list of cores"},
+      {{"serve", "--cpu-affinity", "0-"}, "is not a list of cores"},
+      {{"serve", "--cpu-affinity", "3-1"}, "first core is above its last"},
+      {{"serve", "--cpu-affinity", "0-2,1"}, "names core 1 twice"},
+      {{"serve", "--cpu-affinity", "0-99999999999"}, "names a core above 1023"},
+      {{"serve", "--busy-poll", "50"}, "is not a duration"},
+      {{"serve", "--busy-poll", "1s"}, "is out of range; write 1us to 10ms, or 0 for none"},
       {{"serve", "--ng", "2223"}, "is not an address and port; write HOST:PORT"},
       {{"serve", "--ng", "example.net:2223"}, "write a numeric one"},
       {{"serve", "--ng", "127.0.0.1:99999"}, "is not an address and port"},

@@ -9,9 +9,8 @@
 #include <cerrno>
 #include <cstddef>
 
-#include "relay/base/random.h"
 #include "relay/engine.h"
-#include "relay/io/entropy.h"
+#include "tests/net/engine_calls.h"
 #include "tests/support/udp_phone.h"
 
 namespace rtpool {
@@ -36,9 +35,7 @@ using test::UdpPhone;
   }
   EngineOptions options;
   options.media_addresses = {{"default", kLoopback, kLoopback}};
-  rtpool::Random random(io::random_seed());
-  const auto first = static_cast<std::uint16_t>(10'000 + 2 * random.below(10'000));
-  options.ports = {first, static_cast<std::uint16_t>(first + 39)};
+  options.ports = test::some_ports(40);
   options.shards = 2;
   options.io = io::IoKind::uring;
   const auto refused = Engine::start(options);
@@ -49,16 +46,7 @@ using test::UdpPhone;
   if ((*engine)->limits().io_uring_missing.find("forbidden here") == std::string::npos) _exit(5);
   UdpPhone alice;
   UdpPhone bob;
-  media::CallSpec spec;
-  spec.key = "call";
-  spec.revision = 1;
-  spec.answered = true;
-  spec.streams.resize(2);
-  spec.streams[0].id = spec.streams[1].forward_to = media::StreamId{1};
-  spec.streams[1].id = spec.streams[0].forward_to = media::StreamId{2};
-  spec.streams[0].remote_rtp = alice.endpoint();
-  spec.streams[1].remote_rtp = bob.endpoint();
-  const auto call = (*engine)->apply(spec);
+  const auto call = (*engine)->apply(test::audio_call("call", alice, bob));
   if (!call) _exit(6);
   alice.send(call->streams[0].rtp.local, rtp(1));
   _exit(bob.receive() ? 0 : 7);

@@ -37,14 +37,26 @@ double expected(const ShardDemand& shard) {
   return since(shard.measured.settled, shard.calls);
 }
 
+// What a call costs is told by what those that talk now cost now: the larger rate may be that of
+// calls that are gone.
 double busy_per_call(const ShardDemand& shard) {
   if (shard.measured.talking < kEnoughCalls) return 0;
-  return shard.measured.busy / static_cast<double>(shard.measured.talking);
+  return shard.measured.lately.busy / static_cast<double>(shard.measured.talking);
 }
 
 double busy_soon(const ShardDemand& shard) {
   const double believed = kBelieved * static_cast<double>(shard.measured.talking);
-  return shard.measured.busy + busy_per_call(shard) * std::min(expected(shard), believed);
+  return shard.measured.rates.busy + busy_per_call(shard) * std::min(expected(shard), believed);
+}
+
+void add(ShardRates& sum, const ShardRates& rates) {
+  sum.packets_per_second += rates.packets_per_second;
+  sum.bits_received_per_second += rates.bits_received_per_second;
+  sum.bits_sent_per_second += rates.bits_sent_per_second;
+}
+
+double bits(const ShardRates& rates) {
+  return std::max(rates.bits_received_per_second, rates.bits_sent_per_second);
 }
 
 // A rate over all shards, now, with what is expected, and with one call more.
@@ -53,8 +65,8 @@ struct Forecast {
   double with_one_more = 0;
 };
 
-Forecast forecast(double measured, double talking, double expected, double usual) {
-  const double per_call = talking < static_cast<double>(kEnoughCalls) ? usual : measured / talking;
+Forecast forecast(double measured, double lately, double talking, double expected, double usual) {
+  const double per_call = talking < static_cast<double>(kEnoughCalls) ? usual : lately / talking;
   const double soon = measured + per_call * expected;
   return {soon, soon + per_call};
 }
@@ -91,19 +103,21 @@ void ShardMeter::read(const ShardReading& reading) {
   readings_[taken_++ % kKept] = reading;
   if (taken_ == 1) return;
   const std::size_t known = std::min(taken_, kKept) - 1;
-  const ShardLoad quick = between(back(std::min(kQuick, known)), reading);
-  const ShardLoad steady = between(back(known), reading);
-  load_.busy = std::max(quick.busy, steady.busy);
-  load_.packets_per_second = std::max(quick.packets_per_second, steady.packets_per_second);
-  load_.bits_received_per_second =
-      std::max(quick.bits_received_per_second, steady.bits_received_per_second);
-  load_.bits_sent_per_second = std::max(quick.bits_sent_per_second, steady.bits_sent_per_second);
+  load_.lately = between(back(std::min(kQuick, known)), reading);
+  const ShardRates steady = between(back(known), reading);
+  const auto larger = [&](double ShardRates::*rate) {
+    load_.rates.*rate = std::max(load_.lately.*rate, steady.*rate);
+  };
+  larger(&ShardRates::busy);
+  larger(&ShardRates::packets_per_second);
+  larger(&ShardRates::bits_received_per_second);
+  larger(&ShardRates::bits_sent_per_second);
 }
 
-ShardLoad ShardMeter::between(const ShardReading& from, const ShardReading& to) const {
-  ShardLoad load;
+ShardRates ShardMeter::between(const ShardReading& from, const ShardReading& to) const {
+  ShardRates load;
   const double wall = seconds(to.at - from.at);
-  if (wall <= 0) return load_;
+  if (wall <= 0) return load_.rates;
   const auto bits = [&](double bytes, double packets) {
     return 8 * (bytes + kHeaderBytes * packets) / wall;
   };
@@ -139,19 +153,19 @@ Assessment Headroom::assess(const Demand& demand) {
   const auto used = [&](Refusal limit) -> double& {
     return result.used[static_cast<std::size_t>(limit)];
   };
-  double packets = 0, received = 0, sent = 0, talking = 0, coming = 0, sockets = 0, busy = 0;
+  ShardRates sum, lately;
+  double talking = 0, coming = 0, sockets = 0, busy = 0;
   const auto weight = [](const ShardDemand& shard) {
     return std::floor(busy_soon(shard) * kSteps);
   };
   const ShardDemand* lightest = demand.shards.data();
   for (const ShardDemand& shard : demand.shards) {
-    packets += shard.measured.packets_per_second;
-    received += shard.measured.bits_received_per_second;
-    sent += shard.measured.bits_sent_per_second;
+    add(sum, shard.measured.rates);
+    add(lately, shard.measured.lately);
+    busy += busy_soon(shard);
     talking += static_cast<double>(shard.measured.talking);
     coming += expected(shard);
     sockets += static_cast<double>(shard.sockets);
-    busy += busy_soon(shard);
     const double a = weight(shard), b = weight(*lightest);
     if (a < b || (a == b && shard.calls < lightest->calls)) lightest = &shard;
   }
@@ -173,11 +187,13 @@ Assessment Headroom::assess(const Demand& demand) {
     }
   };
   if (limits_.packets_per_second > 0) {
-    rate(Refusal::packets, forecast(packets, talking, coming, kPacketsPerCall),
+    rate(Refusal::packets,
+         forecast(sum.packets_per_second, lately.packets_per_second, talking, coming,
+                  kPacketsPerCall),
          static_cast<double>(limits_.packets_per_second));
   }
   if (limits_.bits_per_second > 0) {
-    rate(Refusal::bandwidth, forecast(std::max(received, sent), talking, coming, kBitsPerCall),
+    rate(Refusal::bandwidth, forecast(bits(sum), bits(lately), talking, coming, kBitsPerCall),
          static_cast<double>(limits_.bits_per_second));
   }
   if (limits_.busy > 0) {

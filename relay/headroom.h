@@ -32,17 +32,21 @@ struct ShardReading {
   std::uint64_t buffers_exhausted = 0;
 };
 
-// What it does now.
-struct ShardLoad {
+struct ShardRates {
   double busy = 0;                // share of the time that it had the core for
   double packets_per_second = 0;  // received
   double bits_received_per_second = 0, bits_sent_per_second = 0;
+};
+
+// What it does now.
+struct ShardLoad {
+  ShardRates rates;           // of the last fifth of a second or the last second: the larger
+  ShardRates lately;          // of the last fifth of a second: what the calls that talk now cost
   std::uint64_t talking = 0;  // calls that have had media lately
   std::uint64_t settled = 0;  // calls of which no first packet is expected any more
 };
 
-// Smooths readings: the larger of the last fifth of a second and the last second, so that a rise
-// shows at once and a fall is believed when it lasts.
+// Smooths readings, so that a rise shows at once and a fall is believed when it lasts.
 class ShardMeter {
  public:
   void read(const ShardReading& reading);
@@ -56,7 +60,7 @@ class ShardMeter {
   static constexpr std::size_t kQuick = 2;
 
   [[nodiscard]] const ShardReading& back(std::size_t steps) const;
-  [[nodiscard]] ShardLoad between(const ShardReading& from, const ShardReading& to) const;
+  [[nodiscard]] ShardRates between(const ShardReading& from, const ShardReading& to) const;
 
   std::array<ShardReading, kKept> readings_{};
   std::size_t taken_ = 0;

@@ -5,6 +5,7 @@ packets: with --max-packets-per-second and media in ten calls, three times as ma
 for. Not more are taken than fit, each other one is refused with the words that proxies go on at, the standing calls
 lose no packet, their re-INVITEs are served, memory stays, and when the offers end there is room within a second.
 cpu: packets drive the relay beyond --max-cpu until it refuses; it takes calls again within a second of their end.
+calls: calls that ring for a second and then talk are offered at three times what --max-cpu carries, as on a busy day.
 pool: two relays of different size fill one after the other, and only when both are full is an offer refused.
 """
 
@@ -32,6 +33,9 @@ HOLD = 0.5
 RECOVERY = 1.0  # seconds until a relay with room takes calls again
 WORST_REPLY = 0.250
 SUPPORTS = ["load limit"]
+# The relay itself refuses, or it is full as the pool has it.
+CPU_TEXTS = ("CPU usage limit exceeded", "Load limit exceeded")
+SILENCE = b"\xd5" * 160  # of A-law
 
 
 class StandingCalls:
@@ -70,11 +74,13 @@ class Watch(threading.Thread):
 
     def __init__(self, rtpool):
         super().__init__(daemon=True)
-        self.rtpool, self.calls, self.memory_kib, self.done = rtpool, 0, [], threading.Event()
+        self.rtpool, self.calls, self.busy, self.memory_kib, self.done = rtpool, 0, 0, [], threading.Event()
 
     def run(self):
         while not self.done.wait(0.2):
-            self.calls = max(self.calls, self.rtpool.metric("rtpool_relay_calls"))
+            metrics = self.rtpool.metrics()
+            self.calls = max(self.calls, metrics["rtpool_relay_calls"])
+            self.busy = max(self.busy, metrics['rtpool_shard_busy{shard="0"}'])
             with open(f"/proc/{self.rtpool.pid}/status", encoding="ascii") as status:
                 self.memory_kib.append(int(re.search(r"VmRSS:\s+(\d+)", status.read())[1]))
 
@@ -173,41 +179,56 @@ def fill_without_support(ng):
     raise AssertionError("an offer beyond the limit was taken")
 
 
-class Blaster:
-    """Packets through calls of its own, as many a second as it is told, from a process of its own."""
+class Packets:
+    """Audio through many calls, from a process of its own, which says nothing of what arrives: callers share a socket,
+    and so do callees. Each call has 100 packets a second times `pace`."""
 
-    def __init__(self, ng, calls):
-        self.targets = []
-        for number in range(calls):
-            pair = []
-            for _ in range(2):
-                made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                made.bind(("127.0.0.1", 0))
-                pair.append(made)
-            a, b = (sdp(s.getsockname()[1]) for s in pair)
-            offered = ng.offer(f"blast-{number}", "f", a)
-            answered = ng.answer(f"blast-{number}", "f", "t", b)
-            pair[0].connect(sdp_endpoint(answered["sdp"]))
-            pair[1].connect(sdp_endpoint(offered["sdp"]))
-            self.targets += pair
-        self.rate = multiprocessing.Value("d", 0.0)
+    def __init__(self):
+        self.sockets = []
+        for _ in range(2):
+            made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            made.bind(("127.0.0.1", 0))
+            self.sockets.append(made)
+        self.ports = tuple(made.getsockname()[1] for made in self.sockets)
+        self.pace = multiprocessing.Value("d", 1.0)
+        self._told, tell = multiprocessing.Pipe(duplex=False)
+        self._tell = tell
         self._process = multiprocessing.get_context("fork").Process(target=self._run, daemon=True)
 
+    def begin(self, call, caller_to, callee_to, after=0.0):
+        """Both parties of a call send to these ports of the relay, from some time on."""
+        self._tell.send((time.monotonic() + after, call, (caller_to, callee_to)))
+
+    def end(self, call):
+        self._tell.send((time.monotonic(), call, None))
+
     def _run(self):
-        began, sent, sequence = time.monotonic(), 0.0, 0
+        began, owed, number = time.monotonic(), 0.0, 0
+        later, active, order = [], {}, []
         while True:
             time.sleep(0.001)
+            while self._told.poll():
+                later.append(self._told.recv())
             now = time.monotonic()
-            due = min((now - began) * self.rate.value, 2000)
+            for entry in [e for e in later if e[0] <= now]:
+                later.remove(entry)
+                _, call, ports = entry
+                if ports is None:
+                    active.pop(call, None)
+                    later = [e for e in later if e[1] != call]
+                else:
+                    active[call] = ports
+                order = list(active.items())
+            owed = min(owed + (now - began) * 50 * self.pace.value * len(order), 3000)
             began = now
-            sent += due
-            while sent >= 1:
-                sent -= 1
-                sequence += 1
-                out = self.targets[sequence % len(self.targets)]
-                with contextlib.suppress(OSError):
-                    out.send(rtp_packet(1 + sequence % len(self.targets), sequence // len(self.targets), sequence,
-                                        b"\xd5" * 160))
+            while owed >= 1 and order:
+                owed -= 1
+                number += 1
+                call, ports = order[number % len(order)]
+                for side in (0, 1):
+                    with contextlib.suppress(OSError):
+                        self.sockets[side].sendto(rtp_packet(2 * call + side + 1, number // len(order), number, SILENCE),
+                                                  ("127.0.0.1", ports[side]))
 
     def __enter__(self):
         self._process.start()
@@ -216,40 +237,69 @@ class Blaster:
     def __exit__(self, *_):
         self._process.terminate()
         self._process.join()
-        for each in self.targets:
+        for each in self.sockets:
             each.close()
 
 
 def cpu(options):
     with RtpoolServe(options.binary, "--max-cpu", "10", "--shards", "1", "--log-level", "warning") as rtpool, \
-         NgClient(*rtpool.ng) as ng, Media() as media:
+         NgClient(*rtpool.ng) as ng, Media() as media, Packets() as packets_through:
         standing = StandingCalls(ng, media, 4)
-        with Blaster(ng, 20) as blaster:
-            wait_for("an idle relay refuses", lambda: rtpool.metrics()["rtpool_relay_load"] < 1)
-            busy = 0.0
-            for rate in range(4_000, 64_001, 4_000):
-                blaster.rate.value = rate
-                media.talk(0.5)
-                metrics = rtpool.metrics()
-                busy = metrics['rtpool_shard_busy{shard="0"}']
-                if metrics["rtpool_relay_load"] == 1:
-                    break
-            else:
-                raise AssertionError(f"{rate} packets a second do not keep a shard busy: {busy}")
-            reply = ng.request("offer", check=False, call_id="refused", from_tag="f", sdp=sdp(40000),
-                               supports=SUPPORTS)
-            # Nobody knows yet when it is the relay itself that refuses, and not the view of the pool.
-            texts = ("CPU usage limit exceeded", "Load limit exceeded")
-            assert reply["result"] == "load limit" and reply["message"] in texts, reply
-            standing.reinvite(0, ng)
-            ng.delete(standing.name(3), "f")
-            blaster.rate.value = 0
-            recovery = first_accepted(ng, RECOVERY + (2 if options.slow else 0.5))
+        for number in range(20):
+            offered = ng.offer(f"busy-{number}", "f", sdp(packets_through.ports[0]))
+            answered = ng.answer(f"busy-{number}", "f", "t", sdp(packets_through.ports[1]))
+            packets_through.begin(number, sdp_endpoint(answered["sdp"])[1], sdp_endpoint(offered["sdp"])[1])
+        for pace in range(1, 40):
+            packets_through.pace.value = pace
+            media.talk(0.5)
+            metrics = rtpool.metrics()
+            busy = metrics['rtpool_shard_busy{shard="0"}']
+            if metrics["rtpool_relay_load"] == 1:
+                break
+        else:
+            raise AssertionError(f"{pace * 2000} packets a second do not keep a shard busy: {busy}")
+        reply = ng.request("offer", check=False, call_id="refused", from_tag="f", sdp=sdp(40000), supports=SUPPORTS)
+        assert reply["result"] == "load limit" and reply["message"] in CPU_TEXTS, reply
+        standing.reinvite(0, ng)
+        ng.delete(standing.name(3), "f")
+        packets_through.pace.value = 0
+        recovery = first_accepted(ng, RECOVERY + (2 if options.slow else 0.5))
         media.hush()
         standing.pairs.pop()
         sent = standing.check_whole()
-    print(f"cpu: refused at {rate} packets a second with the shard {busy * 100:.1f} % busy; {sent} packets of standing "
-          f"calls, none lost; again after {recovery * 1000:.0f} ms")
+    print(f"cpu: refused at {pace * 2000} packets a second with the shard {busy * 100:.1f} % busy; {sent} packets of "
+          f"standing calls, none lost; again after {recovery * 1000:.0f} ms")
+
+
+def calls(options):
+    limit, rate, hold, ring = 10, 200, max(options.seconds / 6, 2.0), 1.0
+    with RtpoolServe(options.binary, "--max-cpu", str(limit), "--shards", "1", "--log-level", "warning",
+                     "--media-ports", "10000-29999", "--port-rest", "200ms") as rtpool, \
+         NgClient(*rtpool.ng) as ng, Media() as media, Packets() as packets_through, Watch(rtpool) as watch:
+        standing = StandingCalls(ng, media, CALLS)
+        offered = {}
+
+        def follow(reply):
+            if reply.ok and reply.command == "offer":
+                offered[reply.call] = sdp_endpoint(reply.text["sdp"])[1]
+            elif reply.ok and reply.command == "answer":
+                packets_through.begin(reply.call, sdp_endpoint(reply.text["sdp"])[1], offered[reply.call], after=ring)
+            elif reply.command == "delete" and reply.call in offered:
+                packets_through.end(reply.call)
+
+        with OfferLoad([rtpool.ng], rate, hold=hold, ports=packets_through.ports, on_reply=follow) as load:
+            load.run(options.seconds)
+        recovery = first_accepted(ng, RECOVERY + ring)
+        media.hush()
+        sent = standing.check_whole()
+        refused = refusals(load)
+    taken = len(load.took("offer")) - sum(refused.values())
+    print(load.summary())
+    print(f"calls: {rate} offered a second for {hold:.1f} s each, {taken} taken, at most {watch.calls:.0f} at once; the "
+          f"shard at most {watch.busy * 100:.1f} % busy of {limit} %; {sent} packets of standing calls, none lost; "
+          f"refused: {dict(refused)}; again after {recovery * 1000:.0f} ms")
+    assert taken > CALLS and refused and set(refused) <= {("load limit", text) for text in CPU_TEXTS}, refused
+    assert not load.failures("answer")
 
 
 def pool(options):
@@ -281,10 +331,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", required=True)
     parser.add_argument("--seconds", type=float, default=60, help="how long calls are offered")
-    parser.add_argument("--only", choices=("packets", "cpu", "pool"))
+    parser.add_argument("--only", choices=("packets", "cpu", "calls", "pool"))
     parser.add_argument("--slow", action="store_true", help="a sanitizer's build: replies may take longer")
     options = parser.parse_args()
-    for part in (pool, cpu, packets):
+    for part in (pool, cpu, calls, packets):
         if options.only in (None, part.__name__):
             part(options)
 

@@ -39,8 +39,9 @@ class OfferLoad:
     """`place(call, command)` gives the index of the controller that gets a request; by default calls go round, each
     staying where it began."""
 
-    def __init__(self, controllers, rate, hold=1.0, place=None, prefix=None):
-        self.rate, self.hold = rate, hold
+    def __init__(self, controllers, rate, hold=1.0, place=None, prefix=None, ports=(40000, 40002), on_reply=None):
+        """`ports`: where caller and callee say they are; `on_reply(reply)` sees each as it comes."""
+        self.rate, self.hold, self.ports, self.on_reply = rate, hold, ports, on_reply or (lambda reply: None)
         self.place = place or (lambda call, command: call % len(controllers))
         self.prefix = prefix or f"load-{os.getpid()}-{os.urandom(3).hex()}"
         self.sockets = []
@@ -126,7 +127,7 @@ class OfferLoad:
         if command == "delete":
             message["delete-delay"] = 0
         else:
-            message["sdp"] = sdp(40000 if command == "offer" else 40002)
+            message["sdp"] = sdp(self.ports[command == "answer"])
             message["supports"] = ["load limit"]
         where = self.place(call, command)
         self._waiting[cookie.encode()] = (command, call, time.monotonic(), where)
@@ -152,6 +153,7 @@ class OfferLoad:
         now = time.monotonic()
         ok = text is not None and text.get("result") == "ok" and "warning" not in text
         self.replies.append(Reply(command, call, sent, now - sent, ok, text or {}, where))
+        self.on_reply(self.replies[-1])
         if command == "offer" and ok:
             self._later(now, "answer", call)
         elif command != "delete":

@@ -52,13 +52,13 @@ void write_shard(MetricPage& page, const ShardCounts& shard, std::string_view na
   page.gauge("rtpool_shard_calls", "Calls on the shard.", number(shard.calls), labels);
   page.gauge("rtpool_shard_streams", "Media streams on the shard.", number(shard.streams), labels);
   page.gauge("rtpool_shard_busy", "Share of its core that the shard's thread needs, 0 to 1.",
-             shard.load.busy, labels);
+             shard.load.rates.busy, labels);
   page.gauge("rtpool_shard_packets_per_second", "Datagrams received in a second.",
-             shard.load.packets_per_second, labels);
+             shard.load.rates.packets_per_second, labels);
   page.gauge("rtpool_shard_received_bits_per_second", "With headers of IP and UDP.",
-             shard.load.bits_received_per_second, labels);
+             shard.load.rates.bits_received_per_second, labels);
   page.gauge("rtpool_shard_sent_bits_per_second", "With headers of IP and UDP.",
-             shard.load.bits_sent_per_second, labels);
+             shard.load.rates.bits_sent_per_second, labels);
   page.gauge("rtpool_shard_talking_calls", "Calls that have had media in the last two seconds.",
              number(shard.load.talking), labels);
   page.counter("rtpool_batches_total", "Wake-ups that found packets.", number(shard.batches),

@@ -35,42 +35,42 @@ class Shard {
 TEST(ShardMeter, SaysNothingBeforeItsSecondReading) {
   ShardMeter meter;
   meter.read({.at = Instant(1h), .running = 5s, .packets_received = 1'000'000});
-  EXPECT_EQ(meter.load().busy, 0);
-  EXPECT_EQ(meter.load().packets_per_second, 0);
+  EXPECT_EQ(meter.load().rates.busy, 0);
+  EXPECT_EQ(meter.load().rates.packets_per_second, 0);
   EXPECT_FALSE(meter.quiet());
 }
 
 TEST(ShardMeter, MeasuresASteadyLoad) {
   Shard shard;
   shard.pass(3s, 10'000, 0.4);
-  EXPECT_NEAR(shard.meter.load().busy, 0.4, 0.001);
-  EXPECT_NEAR(shard.meter.load().packets_per_second, 10'000, 1);
+  EXPECT_NEAR(shard.meter.load().rates.busy, 0.4, 0.001);
+  EXPECT_NEAR(shard.meter.load().rates.packets_per_second, 10'000, 1);
   // 172 bytes of payload and 28 of headers.
-  EXPECT_NEAR(shard.meter.load().bits_received_per_second, 16e6, 1e4);
-  EXPECT_NEAR(shard.meter.load().bits_sent_per_second, 16e6, 1e4);
+  EXPECT_NEAR(shard.meter.load().rates.bits_received_per_second, 16e6, 1e4);
+  EXPECT_NEAR(shard.meter.load().rates.bits_sent_per_second, 16e6, 1e4);
 }
 
 TEST(ShardMeter, BelievesARiseAfterTwoTicksAndAFallWithinASecond) {
   Shard shard;
   shard.pass(3s, 1'000, 0.1);
   shard.pass(200ms, 9'000, 0.9);
-  EXPECT_NEAR(shard.meter.load().busy, 0.9, 0.001);
-  EXPECT_NEAR(shard.meter.load().packets_per_second, 9'000, 1);
+  EXPECT_NEAR(shard.meter.load().rates.busy, 0.9, 0.001);
+  EXPECT_NEAR(shard.meter.load().rates.packets_per_second, 9'000, 1);
   shard.pass(2s, 9'000, 0.9);
   shard.pass(300ms, 1'000, 0.1);
-  EXPECT_NEAR(shard.meter.load().busy, 0.66, 0.01) << "of the last second";
+  EXPECT_NEAR(shard.meter.load().rates.busy, 0.66, 0.01) << "of the last second";
   shard.pass(700ms, 1'000, 0.1);
-  EXPECT_NEAR(shard.meter.load().busy, 0.1, 0.001);
+  EXPECT_NEAR(shard.meter.load().rates.busy, 0.1, 0.001);
 }
 
 TEST(ShardMeter, CountsACoreThatOthersTakeAsNotThere) {
   Shard alone, crowded;
   alone.pass(2s, 1'000, 0.2, 0);
   crowded.pass(2s, 1'000, 0.2, 0.6);
-  EXPECT_NEAR(alone.meter.load().busy, 0.2, 0.001);
-  EXPECT_NEAR(crowded.meter.load().busy, 0.5, 0.001) << "0.2 of the 0.4 that were left";
+  EXPECT_NEAR(alone.meter.load().rates.busy, 0.2, 0.001);
+  EXPECT_NEAR(crowded.meter.load().rates.busy, 0.5, 0.001) << "0.2 of the 0.4 that were left";
   crowded.pass(2s, 1'000, 0.2, 0.8);
-  EXPECT_NEAR(crowded.meter.load().busy, 1, 0.001) << "it never slept";
+  EXPECT_NEAR(crowded.meter.load().rates.busy, 1, 0.001) << "it never slept";
 }
 
 TEST(ShardMeter, IsWhollyBusyWhenBuffersRanOut) {
@@ -78,9 +78,9 @@ TEST(ShardMeter, IsWhollyBusyWhenBuffersRanOut) {
   shard.pass(2s, 1'000, 0.2);
   shard.reading.buffers_exhausted += 1;
   shard.pass(100ms, 1'000, 0.2);
-  EXPECT_EQ(shard.meter.load().busy, 1);
+  EXPECT_EQ(shard.meter.load().rates.busy, 1);
   shard.pass(1s, 1'000, 0.2);
-  EXPECT_NEAR(shard.meter.load().busy, 0.2, 0.001);
+  EXPECT_NEAR(shard.meter.load().rates.busy, 0.2, 0.001);
 }
 
 TEST(ShardMeter, IsQuietWhenASecondWentByWithoutPackets) {
@@ -91,19 +91,19 @@ TEST(ShardMeter, IsQuietWhenASecondWentByWithoutPackets) {
   EXPECT_FALSE(shard.meter.quiet());
   shard.pass(200ms, 0, 0);
   EXPECT_TRUE(shard.meter.quiet());
-  EXPECT_EQ(shard.meter.load().packets_per_second, 0);
+  EXPECT_EQ(shard.meter.load().rates.packets_per_second, 0);
 }
 
 // A relay of some shards, each with calls that all talk.
 class Relay : public testing::Test {
  protected:
   static ShardDemand shard_with(std::uint64_t calls, double busy) {
-    return {.measured = {.busy = busy,
-                         .packets_per_second = 100.0 * static_cast<double>(calls),
-                         .bits_received_per_second = 160'000.0 * static_cast<double>(calls),
-                         .bits_sent_per_second = 150'000.0 * static_cast<double>(calls),
-                         .talking = calls,
-                         .settled = calls},
+    const auto n = static_cast<double>(calls);
+    const ShardRates rates{.busy = busy,
+                           .packets_per_second = 100 * n,
+                           .bits_received_per_second = 160'000 * n,
+                           .bits_sent_per_second = 150'000 * n};
+    return {.measured = {.rates = rates, .lately = rates, .talking = calls, .settled = calls},
             .calls = calls,
             .sockets = 4 * calls};
   }
@@ -178,8 +178,8 @@ TEST_F(Relay, RefusesByTheGreaterDirectionOfBandwidth) {
   EXPECT_EQ(assess(headroom).refusal, Refusal::none);
   shards = {shard_with(100, 0.1)};
   EXPECT_EQ(assess(headroom).refusal, Refusal::bandwidth);
-  shards[0].measured.bits_received_per_second = 1'000'000;
-  shards[0].measured.bits_sent_per_second = 16'000'001;
+  shards[0].measured.rates.bits_received_per_second = 1'000'000;
+  shards[0].measured.rates.bits_sent_per_second = 16'000'001;
   EXPECT_EQ(assess(headroom).refusal, Refusal::bandwidth);
 }
 
@@ -206,6 +206,15 @@ TEST_F(Relay, TakesNoBurstThatItsAverageCallSaysIsTooMuch) {
   }
   EXPECT_NEAR(static_cast<double>(taken), 500, 2);
   EXPECT_EQ(assess(headroom).refusal, Refusal::busy);
+}
+
+TEST_F(Relay, DoesNotTakeTheCostOfCallsThatAreGoneForThatOfTheOnesThatStand) {
+  Headroom headroom({.calls = 10'000, .busy = 0.8});
+  // Of 500 calls 100 are left; the rate of the last second is still that of more.
+  shards = {shard_with(100, 0.3)};
+  shards[0].measured.lately.busy = 0.08;
+  shards[0].calls = 400;
+  EXPECT_NEAR(used(assess(headroom), Refusal::busy), (0.3 + 300 * 0.0008) / 0.8, 0.0001);
 }
 
 TEST_F(Relay, AFewCallsSayLittleAboutMany) {

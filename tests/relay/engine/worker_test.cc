@@ -137,10 +137,10 @@ TEST_F(Shard, MeasuresHowBusyItIs) {
     pass(Worker::kTick);
   }
   const ShardLoad load = worker.load();
-  EXPECT_NEAR(load.busy, 0.5, 0.01) << "30 ms of the 60 that others left";
-  EXPECT_NEAR(load.packets_per_second, 50, 0.1);
-  EXPECT_NEAR(load.bits_sent_per_second, 50 * 8 * 200, 100);
-  EXPECT_EQ(worker.counts().load.busy, load.busy);
+  EXPECT_NEAR(load.rates.busy, 0.5, 0.01) << "30 ms of the 60 that others left";
+  EXPECT_NEAR(load.rates.packets_per_second, 50, 0.1);
+  EXPECT_NEAR(load.rates.bits_sent_per_second, 50 * 8 * 200, 100);
+  EXPECT_EQ(worker.counts().load.rates.busy, load.rates.busy);
 }
 
 TEST_F(Shard, ExpectsMediaOfACallUntilItShowsOrTooLongHasPassed) {

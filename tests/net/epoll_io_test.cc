@@ -99,10 +99,13 @@ TEST_F(Epoll, TheWindowEndsWithTheTimeThatTheOwnerHas) {
 
 // Exit status 0 when it says that there are too few descriptors.
 [[noreturn]] void make_without_descriptors() {
+  // Compared once before: UBSan opens a pipe to check a type that it has not seen yet.
+  const Error expected{IoErrc::out_of_descriptors};
+  if (expected.code == make_error_code(IoErrc::bind_failed)) _exit(3);
   const rlimit low{3, 3};
   if (setrlimit(RLIMIT_NOFILE, &low) != 0) _exit(2);
   const auto io = EpollIo::create({});
-  _exit(!io && io.error().code == make_error_code(IoErrc::out_of_descriptors) ? 0 : 1);
+  _exit(!io && io.error().code == expected.code ? 0 : 1);
 }
 
 TEST(EpollLimitsDeathTest, TooFewDescriptorsAreNamed) {

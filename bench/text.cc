@@ -15,4 +15,11 @@ std::string format(const char* pattern, ...) {
   return text.data();
 }
 
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+std::string number_text(const char* pattern, double value) {
+  return format(pattern, value);
+}
+#pragma GCC diagnostic pop
+
 }  // namespace rtpool::bench

@@ -5,6 +5,8 @@ namespace {
 
 constexpr const char *kCallerTag = "caller", *kCalleeTag = "callee";
 
+constexpr std::int64_t kQueryPatienceNs = 2'000'000'000;
+
 const char* command_of(std::uint8_t step) {
   constexpr const char* kNames[] = {"offer", "answer", "delete"};
   return kNames[step];
@@ -99,6 +101,19 @@ bool Calls::set_up(std::size_t first, std::size_t last, std::size_t outstanding)
 
 bool Calls::tear_down(std::size_t first, std::size_t last, std::size_t outstanding) {
   return each(first, last, outstanding, &Calls::end);
+}
+
+std::optional<std::uint64_t> Calls::packets_by_relay(std::size_t first, std::size_t last) {
+  std::uint64_t packets = 0;
+  for (std::size_t call = first; call < last; ++call) {
+    const NgReply reply = ng_.ask(request("query", call), kQueryPatienceNs);
+    const ng::Value* totals = reply.body.find("totals");
+    const ng::Value* rtp = totals == nullptr ? nullptr : totals->find("RTP");
+    const auto count = rtp == nullptr ? std::nullopt : rtp->find_integer("packets");
+    if (!count || *count < 0) return std::nullopt;
+    packets += static_cast<std::uint64_t>(*count);
+  }
+  return packets;
 }
 
 }  // namespace rtpool::bench

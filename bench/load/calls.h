@@ -41,6 +41,10 @@ class Calls {
   bool set_up(std::size_t first, std::size_t last, std::size_t outstanding);
   bool tear_down(std::size_t first, std::size_t last, std::size_t outstanding);
 
+  // RTP packets that the relay says it received in these calls, from `query`; nothing when it does
+  // not answer with totals.
+  std::optional<std::uint64_t> packets_by_relay(std::size_t first, std::size_t last);
+
   [[nodiscard]] const CallTimes& times() const { return times_; }
   void forget_times() { times_ = {}; }
   [[nodiscard]] std::uint64_t failures() const { return failures_; }

@@ -38,6 +38,24 @@ std::string here(std::uint16_t port) {
   return Endpoint{kControlAddress, port}.to_string();
 }
 
+bool runs(const std::vector<std::string>& command, std::string& output) {
+  try {
+    Process process(command, -1);
+    while (process.running()) usleep(2000);
+    output = process.output_tail(kHelpBytes);
+    return true;
+  } catch (const std::exception& error) {
+    output = error.what();
+    return false;
+  }
+}
+
+// Whether this build has an option; older ones, to compare with, may not.
+bool has_option(const std::string& program, const std::string& option) {
+  std::string help;
+  return runs({program, "relay", "--help"}, help) && help.find(option + " ") != std::string::npos;
+}
+
 std::vector<std::string> rtpool_command(Contender contender, const ContenderOptions& options,
                                         const Endpoint& ng) {
   std::vector<std::string> command{
@@ -54,6 +72,11 @@ std::vector<std::string> rtpool_command(Contender contender, const ContenderOpti
       "--port-rest=" + std::to_string(options.port_rest_ms) + "ms"};
   if (contender == Contender::epoll) {
     command.insert(command.end(), {"--io=epoll", "--batch-window=0"});
+    if (has_option(command.front(), "--connected-sends")) {
+      command.emplace_back("--connected-sends=off");
+    }
+  } else if (has_option(command.front(), "--io")) {
+    command.emplace_back("--io=uring");  // never measured as something else
   }
   command.insert(command.end(), options.rtpool_arguments.begin(), options.rtpool_arguments.end());
   return command;
@@ -74,18 +97,6 @@ std::vector<std::string> rtpengine_command(const ContenderOptions& options, cons
   command.insert(command.end(), options.rtpengine_arguments.begin(),
                  options.rtpengine_arguments.end());
   return command;
-}
-
-bool runs(const std::vector<std::string>& command, std::string& output) {
-  try {
-    Process process(command, -1);
-    while (process.running()) usleep(2000);
-    output = process.output_tail(kHelpBytes);
-    return true;
-  } catch (const std::exception& error) {
-    output = error.what();
-    return false;
-  }
 }
 
 }  // namespace
@@ -128,7 +139,7 @@ std::string missing(Contender contender, const ContenderOptions& options) {
   const std::string& program =
       contender == Contender::baseline ? options.baseline_rtpool : options.rtpool;
   if (!runs({program, "relay", "--help"}, output)) return output;
-  if (contender == Contender::epoll && output.find("--io ") == std::string::npos) {
+  if (contender == Contender::epoll && !has_option(program, "--io")) {
     return program + " has no option --io";
   }
   return "";

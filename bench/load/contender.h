@@ -7,13 +7,16 @@
 #include <vector>
 
 #include "bench/load/process.h"
+#include "control/ng/codec.h"
 #include "relay/base/endpoint.h"
 #include "relay/base/result.h"
 
 namespace rtpool::bench {
 
-// rtpool: the product as people run it. epoll: rtpool's plain epoll engine, which forwards each
-// packet at once. baseline: another build of rtpool. rtpengine: Debian's, in user space.
+// rtpool: the product as people run it, on io_uring. epoll: rtpool's plain epoll engine, which
+// forwards each packet at once
+// by one receive and one send. baseline: another build of rtpool. rtpengine: Debian's, in user
+// space.
 enum class Contender : std::uint8_t { rtpool, epoll, baseline, rtpengine };
 
 const char* name_of(Contender contender);
@@ -31,6 +34,7 @@ struct ContenderOptions {
   int threads = 1;            // shards, or rtpengine's --num-threads
   std::size_t calls = 10000;  // that it must have room for
   std::uint64_t port_rest_ms = 5000;
+  ng::Encoding encoding = ng::Encoding::bencode;  // of requests to it
 };
 
 // The path of a program that lies beside this one.

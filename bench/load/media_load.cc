@@ -19,7 +19,6 @@ constexpr std::size_t kHeaderBytes = 12, kStampBytes = 24;
 constexpr unsigned kPcma = 8, kSamples = 160;
 constexpr std::int64_t kLateNs = 1'000'000;
 constexpr std::int64_t kStalledNs = 100'000'000;
-constexpr int kReceivesPerSocket = 4;
 constexpr std::size_t kMaxDatagramBytes = 2048;
 constexpr std::size_t kLookAhead = 32;
 constexpr unsigned kPatience = 2000;
@@ -99,17 +98,15 @@ void MediaLoad::send_due(std::int64_t& now) {
 void MediaLoad::receive_stamped(int descriptor) {
   std::array<std::byte, kMaxDatagramBytes> arrival;
   alignas(cmsghdr) std::array<char, 64> control;
-  for (int i = 0; i < kReceivesPerSocket; ++i) {
-    iovec vector{arrival.data(), arrival.size()};
-    msghdr message{};
-    message.msg_iov = &vector;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    const ssize_t got = recvmsg(descriptor, &message, MSG_DONTWAIT);
-    if (got < 0) return;
-    take(Bytes(arrival).first(static_cast<std::size_t>(got)), descriptor, stamp_of(message));
-  }
+  iovec vector{arrival.data(), arrival.size()};
+  msghdr message{};
+  message.msg_iov = &vector;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  const ssize_t got = recvmsg(descriptor, &message, MSG_DONTWAIT);
+  if (got < 0) return;
+  take(Bytes(arrival).first(static_cast<std::size_t>(got)), descriptor, stamp_of(message));
 }
 
 bool MediaLoad::receive_one(int descriptor) {
@@ -251,6 +248,7 @@ MediaResult MediaLoad::result() const {
   for (const Stream& stream : streams_) {
     const std::uint64_t sent = stream.counted_to - stream.counted_from;
     result.sent += sent;
+    result.sent_in_all += stream.sent;
     result.received += stream.check.received();
     result.silent += sent > 0 && stream.check.received() == 0;
   }

@@ -40,6 +40,7 @@ struct MediaResult {
   std::uint64_t send_errors = 0;  // refused by our own kernel; part of the lost
   std::uint64_t late = 0;         // sent more than 1 ms after they were due: our own fault
   std::uint64_t silent = 0;       // streams of which nothing arrived
+  std::uint64_t sent_in_all = 0;  // warm-up included
   std::int64_t window_ns = 0;
   Histogram latency;
 
@@ -67,9 +68,9 @@ class MediaLoad {
   };
   void send(std::uint32_t stream, std::int64_t now);
   void send_due(std::int64_t& now);
-  // Takes what waits at one socket, up to a few, with its time of arrival.
+  // Takes a packet that waits at a socket, with its time of arrival or without; one at a time, so
+  // that sends that are due do not wait. receive_one() says whether there was one.
   void receive_stamped(int descriptor);
-  // Takes one packet without; false when none waits.
   bool receive_one(int descriptor);
   // Accounts for a datagram; `at_ns` 0: it has no time of arrival.
   void take(Bytes bytes, int descriptor, std::int64_t at_ns);

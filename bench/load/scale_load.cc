@@ -33,7 +33,7 @@ class ScaleStage {
         telephones_({.calls = options.most + options.probe,
                      .rtcp_mux = rtcp_mux,
                      .shared_sockets = kSharedSockets}),
-        ng_(relay_.ng(), ng::Encoding::bencode, options.seed),
+        ng_(relay_.ng(), options.relay.encoding, options.seed),
         calls_(ng_, telephones_, options.seed, true),
         empty_(memory_of(relay_.pid())) {}
 

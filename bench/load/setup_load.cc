@@ -108,8 +108,8 @@ class SetupStage {
         churn_phones_({.calls = slots(options),
                        .rtcp_mux = options.rtcp_mux,
                        .shared_sockets = kSharedSockets}),
-        standing_ng_(relay_.ng(), ng::Encoding::bencode, options.seed),
-        churn_ng_(relay_.ng(), ng::Encoding::bencode, options.seed + 1),
+        standing_ng_(relay_.ng(), options.relay.encoding, options.seed),
+        churn_ng_(relay_.ng(), options.relay.encoding, options.seed + 1),
         standing_calls_(standing_ng_, standing_phones_, options.seed, true),
         churn_calls_(churn_ng_, churn_phones_, options.seed + 1, false),
         churn_(options, churn_calls_, churn_phones_.calls()) {}

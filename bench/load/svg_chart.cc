@@ -46,16 +46,6 @@ std::string line(double x1, double y1, double x2, double y2, const char* stroke)
                 x2, y2, stroke);
 }
 
-// A value as the chart's author wants it. The pattern is ours and holds one %f or %g.
-std::string value_text(const std::string& pattern, double value) {
-  std::array<char, 64> text;
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-  std::snprintf(text.data(), text.size(), pattern.c_str(), value);
-#pragma GCC diagnostic pop
-  return text.data();
-}
-
 std::string mark_text(double value) {
   return value >= 1e4 ? format("%.0fk", value / 1e3) : format("%g", value);
 }
@@ -142,7 +132,7 @@ void SvgPage::add(const BarChart& chart) {
           "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.2\" fill=\"#222222\" fill-opacity=\"0.6\"/>\n",
           middle, area.y(dot));
     }
-    body_ += label(middle, above - 6, value_text(chart.format, bar.value), Anchor::middle);
+    body_ += label(middle, above - 6, number_text(chart.format.c_str(), bar.value), Anchor::middle);
     // Words of a label on lines of their own, so that neighbours do not run together.
     double y = area.bottom + 16;
     std::string rest = bar.label;
@@ -189,7 +179,8 @@ void SvgPage::add(const LineChart& chart) {
     body_ += "<polyline fill=\"none\" stroke-width=\"1.8\" stroke=\"" +
              std::string(colour(each.colour)) + "\" points=\"" + path + "\"/>\n";
     const std::string last_value =
-        each.points.empty() ? "" : ": " + value_text(chart.format, each.points.back().second);
+        each.points.empty() ? ""
+                            : ": " + number_text(chart.format.c_str(), each.points.back().second);
     body_ += line(area.left + 10, named - 4, area.left + 30, named - 4, colour(each.colour));
     body_ += label(area.left + 36, named, each.label + last_value, Anchor::start);
     named += 16;

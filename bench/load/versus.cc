@@ -19,6 +19,7 @@ constexpr double kLimitResolution = 0.03;
 // later; so many in a thousand are the machine's own pauses.
 constexpr std::int64_t kQueuedNs = 20'000'000;
 constexpr std::uint64_t kQueuedPerMille = 1;
+constexpr std::uint64_t kLatePercent = 2;
 constexpr int kLimitTries = 2;  // a pause of the machine is no limit of the relay
 
 std::int64_t nanoseconds(double seconds) {
@@ -32,7 +33,7 @@ class Stage {
       : options_(options),
         relay_(contender, options.relay),
         telephones_({.calls = most, .rtcp_mux = options.rtcp_mux}),
-        ng_(relay_.ng(), ng::Encoding::bencode, seed),
+        ng_(relay_.ng(), options.relay.encoding, seed),
         calls_(ng_, telephones_, seed, true),
         empty_(memory_of(relay_.pid())) {
     round_.contender = contender;
@@ -48,6 +49,7 @@ class Stage {
 
   MediaResult measure(std::size_t calls, std::uint64_t seed);
   void account_memory();
+  void ask_relay(const MediaResult& result);
   void end();
   Round& round() { return round_; }
 
@@ -112,6 +114,13 @@ MediaResult Stage::measure(std::size_t calls, std::uint64_t seed) {
   return result;
 }
 
+void Stage::ask_relay(const MediaResult& result) {
+  if (const auto counted = calls_.packets_by_relay(0, up_)) {
+    round_.counted_by_relay = static_cast<double>(*counted) /
+                              static_cast<double>(std::max<std::uint64_t>(result.sent_in_all, 1));
+  }
+}
+
 void Stage::account_memory() {
   const Memory now = memory_of(relay_.pid());
   const double calls = static_cast<double>(std::max<std::size_t>(up_, 1));
@@ -126,29 +135,37 @@ void Stage::end() {
   if (!relay_.stop()) fail("it had to be killed");
 }
 
-bool passes(const MediaResult& result) {
+enum class Verdict : std::uint8_t { passed, lost, generator_behind };
+
+Verdict judge(const MediaResult& result) {
+  // A relay that is sent less than it should be is not tried.
+  if (result.late * 100 > result.sent * kLatePercent) return Verdict::generator_behind;
   const std::uint64_t queued = result.latency.longer_than(kQueuedNs);
-  return result.lost() == 0 && queued * 1000 <= result.sent * kQueuedPerMille;
+  const bool good = result.lost() == 0 && queued * 1000 <= result.sent * kQueuedPerMille;
+  return good ? Verdict::passed : Verdict::lost;
 }
 
 Round find_limit(const VersusOptions& options, Contender contender, std::uint64_t seed,
                  const Progress& progress) {
+  constexpr const char* kWords[] = {"pass", "lose packets", "are more than the generator can send"};
   Stage stage(options, contender, options.most_calls, seed);
   Bisection search(options.calls, options.most_calls, kLimitResolution);
   Round best;
   best.contender = contender;
+  Verdict least_failure = Verdict::lost;  // why the fewest calls that did not pass did not
   while (const std::size_t calls = search.next()) {
     stage.set_up(calls);
-    bool passed = false;
-    for (int i = 0; i < kLimitTries && !passed; ++i) {
-      passed = passes(stage.measure(calls, ++seed));
+    Verdict verdict = Verdict::lost;
+    for (int i = 0; i < kLimitTries && verdict != Verdict::passed; ++i) {
+      verdict = judge(stage.measure(calls, ++seed));
       progress(std::string(name_of(contender)) + ": " + std::to_string(calls) + " calls " +
-               (passed ? "pass" : "do not pass"));
+               kWords[static_cast<std::size_t>(verdict)]);
     }
-    if (passed) best = stage.round();
-    search.report(passed);
+    if (verdict == Verdict::passed) best = stage.round();
+    if (verdict != Verdict::passed) least_failure = verdict;
+    search.report(verdict == Verdict::passed);
   }
-  best.beyond = search.unbounded();
+  best.beyond = search.unbounded() || least_failure == Verdict::generator_behind;
   stage.end();
   return best;
 }
@@ -156,8 +173,9 @@ Round find_limit(const VersusOptions& options, Contender contender, std::uint64_
 Round measure_round(const VersusOptions& options, Contender contender, std::uint64_t seed) {
   Stage stage(options, contender, options.calls, seed);
   stage.set_up(options.calls);
-  stage.measure(options.calls, seed);
+  const MediaResult result = stage.measure(options.calls, seed);
   stage.account_memory();
+  stage.ask_relay(result);
   stage.end();
   return stage.round();
 }

@@ -37,9 +37,12 @@ struct Round {
   Contender contender = Contender::rtpool;
   int round = 0;
   std::size_t calls = 0;  // for find_limit: the most without loss
-  bool beyond = false;    // for find_limit: none failed up to the most tried
+  bool beyond = false;    // for find_limit: what failed was the generator, or nothing did
   std::uint64_t sent = 0, received = 0, lost = 0;
   std::uint64_t duplicated = 0, reordered = 0, foreign = 0, send_errors = 0, late = 0, silent = 0;
+  // What the relay itself says it received (query) over what was sent, warm-up included; 0 when it
+  // does not say.
+  double counted_by_relay = 0;
   double seconds = 0;
   double cpu_per_packet = 0;          // over all threads, by /proc/PID/task/*/schedstat
   double cpu_per_packet_process = 0;  // the same by /proc/PID/stat, for comparison

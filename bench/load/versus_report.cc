@@ -1,6 +1,7 @@
 #include "bench/load/versus_report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "bench/text.h"
@@ -8,7 +9,12 @@
 namespace rtpool::bench {
 namespace {
 
+// Below so many calls what the process holds anyway drowns what a call holds.
+constexpr double kWeighedCalls = 100;
 constexpr double kSaturated = 0.95;  // share of its core that a saturated relay uses
+
+// The two counts of CPU time agree within this share, or threads ended in between.
+constexpr double kAgreement = 0.05;
 
 std::vector<double> values_of(const std::vector<Round>& rounds, Contender contender,
                               double Round::*member) {
@@ -72,6 +78,15 @@ ContenderSummary summarize_one(Contender contender, const std::vector<Round>& ro
   return summary;
 }
 
+// A cell of the table, or a dash of its width where the figure would mean nothing.
+std::string cell(bool meant, const char* pattern, double value) {
+  std::string text = number_text(pattern, value);
+  if (meant) return text;
+  const auto last = text.find_last_not_of(" \n");
+  text.replace(0, last + 1, std::string(last, ' ') + "-");
+  return text;
+}
+
 // How many packets our own sending delayed, and what the hypervisor took: a reader must know.
 std::string caveats(const VersusOptions& options, const std::vector<Round>& rounds) {
   std::uint64_t late = 0, sent = 0, errors = 0;
@@ -95,6 +110,20 @@ std::string caveats(const VersusOptions& options, const std::vector<Round>& roun
       text += format("%s used %.0f %% of its core: the generator could not send it more.\n",
                      name_of(s.contender), 100 * s.busy.median);
     }
+  }
+  if (std::ranges::any_of(rounds, [](const Round& round) { return round.beyond; })) {
+    text += "+: the relay's limit was not reached, because the generator's or --most-calls was.\n";
+  }
+  for (const Round& round : rounds) {
+    if (round.counted_by_relay != 0 && std::abs(round.counted_by_relay - 1) > kAgreement) {
+      text += format("%s, round %d: the relay itself counted %.1f %% of what was sent.\n",
+                     name_of(round.contender), round.round, 100 * round.counted_by_relay);
+    }
+    const double apart = std::abs(round.cpu_per_packet - round.cpu_per_packet_process);
+    if (apart <= kAgreement * round.cpu_per_packet || round.busy * round.seconds < 1) continue;
+    text += format("%s, round %d: CPU per packet by threads %.2f, by process %.2f us.\n",
+                   name_of(round.contender), round.round, round.cpu_per_packet,
+                   round.cpu_per_packet_process);
   }
   if (errors > 0) {
     text += format("This host's kernel refused %llu sends of the telephones.\n",
@@ -145,14 +174,21 @@ std::string versus_table(const VersusOptions& options, const std::vector<Round>&
   std::string text = format("%-10s %6s %8s  %-22s %5s  %8s %8s %8s %8s  %6s %5s %5s  %9s\n", "",
                             "calls", "packet/s", "CPU us/packet (spread)", "busy", "p50 us",
                             "p99 us", "p99.9 us", "max us", "lost", "reord", "dupl", "KiB/call");
+  const bool timed = options.load != LoadKind::saturate;
   for (const ContenderSummary& s : summarize(options, rounds)) {
-    const std::string cpu = format("%.2f (%.2f to %.2f)", s.cpu.median, s.cpu.low, s.cpu.high);
-    text += format(
-        "%-10s %6.0f%s%8.0f  %-22s %4.0f%%  %8.0f %8.0f %8.0f %8.0f  %6llu %5llu %5llu  %9.1f\n",
-        name_of(s.contender), s.calls.median, s.beyond ? "+" : " ", s.rate.median, cpu.c_str(),
-        100 * s.busy.median, s.p50.median, s.p99.median, s.p999.median, s.max,
-        static_cast<unsigned long long>(s.lost), static_cast<unsigned long long>(s.reordered),
-        static_cast<unsigned long long>(s.duplicated + s.foreign), s.memory.median);
+    const bool weighed = options.load != LoadKind::find_limit && s.calls.median >= kWeighedCalls;
+    text += format("%-10s %6.0f%s%8.0f  ", name_of(s.contender), s.calls.median,
+                   s.beyond ? "+" : " ", s.rate.median) +
+            format("%-22s",
+                   format("%.2f (%.2f to %.2f)", s.cpu.median, s.cpu.low, s.cpu.high).c_str()) +
+            format(" %4.0f%%  ", 100 * s.busy.median);
+    for (const double us : {s.p50.median, s.p99.median, s.p999.median, s.max}) {
+      text += cell(timed, "%8.0f ", us);
+    }
+    text += format(" %6llu %5llu %5llu  ", static_cast<unsigned long long>(s.lost),
+                   static_cast<unsigned long long>(s.reordered),
+                   static_cast<unsigned long long>(s.duplicated + s.foreign)) +
+            cell(weighed, "%9.1f\n", s.memory.median);
   }
   const auto found = ratios(options, rounds);
   if (!found.empty()) text += "\n";
@@ -198,6 +234,7 @@ nlohmann::json versus_json(const VersusOptions& options, const std::vector<Round
          {"duplicated", r.duplicated},
          {"reordered", r.reordered},
          {"foreign", r.foreign},
+         {"counted_by_relay", r.counted_by_relay},
          {"silent_streams", r.silent},
          {"send_errors", r.send_errors},
          {"sent_late", r.late},

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fstream>
 #include <iostream>
+#include <map>
 
 namespace rtpool::bench {
 
@@ -24,6 +25,11 @@ void add_relay_options(CLI::App& command, ContenderOptions& options) {
       .add_option("--rtpengine-argument", options.rtpengine_arguments,
                   "added to rtpengine's command line; may be given several times")
       ->allow_extra_args(false);
+  const std::map<std::string, ng::Encoding> encodings{{"bencode", ng::Encoding::bencode},
+                                                      {"json", ng::Encoding::json}};
+  command.add_option("--ng-encoding", options.encoding, "of requests to the relay")
+      ->default_str("bencode")
+      ->transform(CLI::CheckedTransformer(encodings));
   command.add_option("--relay-core", options.core, "core that the relay is pinned to; -1: none")
       ->capture_default_str()
       ->check(CLI::Range(-1, 1023));

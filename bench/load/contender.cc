@@ -134,7 +134,7 @@ std::string missing(Contender contender, const ContenderOptions& options) {
   std::string output;
   if (contender == Contender::rtpengine) {
     if (runs({options.rtpengine, "--version"}, output)) return "";
-    return output + " (Debian: deploy/install-deps test)";
+    return output + " (Debian: deploy/install-deps bench)";
   }
   const std::string& program =
       contender == Contender::baseline ? options.baseline_rtpool : options.rtpool;

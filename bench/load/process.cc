@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -167,15 +168,16 @@ Memory memory_of(pid_t pid) {
   return result;
 }
 
-std::int64_t stolen_ticks(int core) {
-  const std::string name = core < 0 ? "cpu " : "cpu" + std::to_string(core) + " ";
-  const std::string stat = read_all("/proc/stat");
-  const auto at = ("\n" + stat).find("\n" + name);
-  if (at == std::string::npos) return 0;
-  std::istringstream fields(stat.substr(at + name.size()));
-  std::int64_t value = 0;
-  for (int field = 0; field < 8; ++field) fields >> value;  // the eighth is steal
-  return value;
+// The first line: cpu user nice system idle iowait irq softirq steal …
+MachineTime machine_time() {
+  std::istringstream fields(read_all("/proc/stat"));
+  std::string name;
+  std::array<std::int64_t, 8> ticks{};
+  fields >> name;
+  for (std::int64_t& value : ticks) fields >> value;
+  const std::int64_t tick_ns = 1'000'000'000 / sysconf(_SC_CLK_TCK);
+  return {.busy_ns = (ticks[0] + ticks[1] + ticks[2] + ticks[5] + ticks[6]) * tick_ns,
+          .stolen_ns = ticks[7] * tick_ns};
 }
 
 bool pin_this_thread(int core) {

@@ -47,8 +47,13 @@ struct Memory {
 };
 Memory memory_of(pid_t pid);
 
-// Time that the hypervisor took from a core, in ticks of sysconf(_SC_CLK_TCK); core < 0: all.
-std::int64_t stolen_ticks(int core);
+// What the whole machine's processors did since it started, in nanoseconds, to a tick of the
+// kernel's.
+struct MachineTime {
+  std::int64_t busy_ns = 0;    // all processes and the kernel
+  std::int64_t stolen_ns = 0;  // taken by the hypervisor
+};
+MachineTime machine_time();
 
 // False when there is no such core. The thread's priority stays as it is: one that spins above
 // others would starve the kernel's own softirq thread, which delivers what it sends.

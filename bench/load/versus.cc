@@ -76,13 +76,14 @@ MediaResult Stage::measure(std::size_t calls, std::uint64_t seed) {
       {.active_calls = calls, .in_flight = saturate ? options_.in_flight : 0, .seed = seed});
   load.run(nanoseconds(options_.warm_up));
   if (!relay_.running()) fail("it died under load");
-  const std::int64_t stolen = stolen_ticks(-1);
-  const CpuTime before = cpu_time(relay_.pid());
+  const MachineTime machine_before = machine_time();
+  const CpuTime before = cpu_time(relay_.pid()), own_before = cpu_time(getpid());
   load.begin_count();
   load.run(nanoseconds(options_.seconds));
   const CpuTime after = cpu_time(relay_.pid());
   load.end_count();
-  round_.stolen = static_cast<double>(stolen_ticks(-1) - stolen);
+  const MachineTime machine_after = machine_time();
+  const CpuTime own_after = cpu_time(getpid());
   load.drain(kDrainNs);
   const MediaResult result = load.result();
   if (!relay_.running()) fail("it died under load");
@@ -91,7 +92,10 @@ MediaResult Stage::measure(std::size_t calls, std::uint64_t seed) {
   const double packets = static_cast<double>(std::max<std::uint64_t>(result.sent, 1));
   const double ran = static_cast<double>(after.threads_ns - before.threads_ns);
   const double ran_process = static_cast<double>(after.process_ns - before.process_ns);
-  const int cores = static_cast<int>(sysconf(_SC_NPROCESSORS_ONLN));
+  const double own = static_cast<double>(own_after.threads_ns - own_before.threads_ns);
+  const double busy = static_cast<double>(machine_after.busy_ns - machine_before.busy_ns);
+  const double capacity =
+      static_cast<double>(result.window_ns) * static_cast<double>(sysconf(_SC_NPROCESSORS_ONLN));
   round_.calls = calls;
   round_.sent = result.sent;
   round_.received = result.received;
@@ -106,7 +110,9 @@ MediaResult Stage::measure(std::size_t calls, std::uint64_t seed) {
   round_.cpu_per_packet = ran / packets / 1e3;
   round_.cpu_per_packet_process = ran_process / packets / 1e3;
   round_.busy = ran / static_cast<double>(result.window_ns);
-  round_.stolen /= seconds * static_cast<double>(sysconf(_SC_CLK_TCK) * cores);
+  round_.stolen =
+      static_cast<double>(machine_after.stolen_ns - machine_before.stolen_ns) / capacity;
+  round_.others = std::max(busy - ran - own, 0.0) / capacity;
   round_.p50 = static_cast<double>(result.latency.quantile_ns(0.5)) / 1e3;
   round_.p99 = static_cast<double>(result.latency.quantile_ns(0.99)) / 1e3;
   round_.p999 = static_cast<double>(result.latency.quantile_ns(0.999)) / 1e3;

@@ -48,6 +48,7 @@ struct Round {
   double cpu_per_packet_process = 0;  // the same by /proc/PID/stat, for comparison
   double busy = 0;                    // share of one core that the relay used
   double stolen = 0;                  // share of all cores that the hypervisor took meanwhile
+  double others = 0;                  // share of all cores that neither relay nor generator used
   double p50 = 0, p99 = 0, p999 = 0, max = 0;
   double memory_per_call = 0, process_memory_per_call = 0;
   double set_up_ms = 0;  // to set all calls up

@@ -90,12 +90,13 @@ std::string cell(bool meant, const char* pattern, double value) {
 // How many packets our own sending delayed, and what the hypervisor took: a reader must know.
 std::string caveats(const VersusOptions& options, const std::vector<Round>& rounds) {
   std::uint64_t late = 0, sent = 0, errors = 0;
-  double stolen = 0;
+  double stolen = 0, others = 0;
   for (const Round& round : rounds) {
     late += round.late;
     sent += round.sent;
     errors += round.send_errors;
     stolen = std::max(stolen, round.stolen);
+    others = std::max(others, round.others);
   }
   std::string text;
   if (late > 0) {
@@ -132,6 +133,10 @@ std::string caveats(const VersusOptions& options, const std::vector<Round>& roun
   if (stolen > 0.01) {
     text += format("The hypervisor took up to %.1f %% of the processor's time in a round.\n",
                    100 * stolen);
+  }
+  if (others > 0.03) {
+    text +=
+        format("Other processes used up to %.1f %% of the processors in a round.\n", 100 * others);
   }
   return text;
 }
@@ -242,6 +247,7 @@ nlohmann::json versus_json(const VersusOptions& options, const std::vector<Round
          {"cpu_us_per_packet_by_stat", r.cpu_per_packet_process},
          {"busy", r.busy},
          {"stolen", r.stolen},
+         {"others", r.others},
          {"latency_us", {{"p50", r.p50}, {"p99", r.p99}, {"p99.9", r.p999}, {"max", r.max}}},
          {"memory_kib_per_call", r.memory_per_call},
          {"process_memory_kib_per_call", r.process_memory_per_call},

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <filesystem>
 #include <stdexcept>
@@ -78,7 +79,13 @@ std::vector<std::string> rtpool_command(Contender contender, const ContenderOpti
   } else if (has_option(command.front(), "--io")) {
     command.emplace_back("--io=uring");  // never measured as something else
   }
-  command.insert(command.end(), options.rtpool_arguments.begin(), options.rtpool_arguments.end());
+  const auto& added = options.rtpool_arguments;
+  // What a relay carries at its end can't be measured on one that refuses calls before it; builds
+  // to compare with may not know the option.
+  const bool limited = std::ranges::any_of(
+      added, [](const std::string& argument) { return argument.starts_with("--max-cpu"); });
+  if (!limited && contender != Contender::baseline) command.emplace_back("--max-cpu=0");
+  command.insert(command.end(), added.begin(), added.end());
   return command;
 }
 

@@ -19,6 +19,7 @@
 #include "relay/media/target.h"
 #include "relay/placement.h"
 #include "relay/port_book.h"
+#include "relay/port_filler.h"
 #include "relay/shard.h"
 
 namespace rtpool {
@@ -46,40 +47,6 @@ EngineErrc errc_of(Refusal refusal) {
       return EngineErrc::too_many_calls;
   }
 }
-
-class Category final : public boost::system::error_category {
- public:
-  [[nodiscard]] const char* name() const noexcept override { return "rtpool.engine"; }
-  [[nodiscard]] std::string message(int value) const override {
-    switch (static_cast<EngineErrc>(value)) {
-      case EngineErrc::unknown_call:
-        return "unknown call";
-      case EngineErrc::stale_revision:
-        return "a newer revision of the call is in force";
-      case EngineErrc::invalid_spec:
-        return "invalid specification";
-      case EngineErrc::unknown_interface:
-        return "unknown interface";
-      case EngineErrc::out_of_ports:
-        return "out of media ports";
-      case EngineErrc::too_many_calls:
-        return "too many calls";
-      case EngineErrc::bind_failed:
-        return "cannot bind media address";
-      case EngineErrc::io_unavailable:
-        return "packet I/O is not available";
-      case EngineErrc::shutting_down:
-        return "shutting down";
-      case EngineErrc::too_many_packets:
-        return "too many packets per second";
-      case EngineErrc::too_much_bandwidth:
-        return "too much bandwidth";
-      case EngineErrc::too_busy:
-        return "too busy";
-    }
-    return "unknown error";
-  }
-};
 
 // The limit that could be had, at best `wanted`: root raises the hard one as well.
 std::uint64_t raise_descriptor_limit(std::uint64_t wanted) {
@@ -137,11 +104,6 @@ Error check_options(const EngineOptions& options) {
 
 }  // namespace
 
-ErrorCode make_error_code(EngineErrc errc) {
-  static const Category category;
-  return {static_cast<int>(errc), category};
-}
-
 struct Engine::Impl {
   struct Entry {
     CallId id;
@@ -169,13 +131,17 @@ struct Engine::Impl {
   Error start();
   Error start_shards(std::uint64_t ports);
   Error open_shards();
-  Result<media::CallState> create(const media::CallSpec& spec);
-  Result<media::CallState> update(Entry& entry, const media::CallSpec& spec);
+  void bind_ahead();
+  Result<media::CallState> create(const media::CallSpec& spec, std::size_t shard, Instant now);
+  Result<media::CallState> update(Entry& entry, const media::CallSpec& spec, Instant now);
   [[nodiscard]] bool room(std::size_t shard, std::size_t sockets) const {
     return loads[shard].sockets + sockets <= limits.sockets_per_shard;
   }
   Assessment assess(Instant now);
   Error refuse(Refusal reason, std::string why);
+  Error refuse(Refusal reason) {
+    return refuse(reason, rtpool::describe_limit(reason, headroom.limits()));
+  }
   [[nodiscard]] media::CallState state_of(const Entry& entry, Instant now) const;
   void forget(std::unordered_map<std::string, Entry>::iterator entry, media::EndReason reason);
   void run_control();
@@ -195,8 +161,10 @@ struct Engine::Impl {
   std::function<void(CallEnded)> on_ended;
   std::function<void(Refusal)> on_refusal;
 
-  mutable std::mutex mutex;  // guards what follows, up to the blank line; never taken per packet
   mutable PortBook book;
+  PortFiller filler{book, clock};
+
+  mutable std::mutex mutex;  // guards what follows, up to the blank line; never taken per packet
   std::unordered_map<std::string, Entry> calls;
   std::vector<ShardDemand> loads;  // sockets: handed over and not yet closed
   Instant measured_at{};           // when the shards were last asked
@@ -227,6 +195,7 @@ Error Engine::Impl::start() {
                                           " hold no pair of an even and an odd port"};
   }
   if (Error error = start_shards(2 * limits.port_pairs); error.code) return error;
+  filler.start();
   control = start_thread("rtpool-engine", [this] { run_control(); });
   return {};
 }
@@ -236,6 +205,7 @@ Error Engine::Impl::start_shards(std::uint64_t ports) {
   // descriptors, too.
   limits.descriptors = raise_descriptor_limit(ports + kSpareDescriptors);
   limits.sockets_per_shard = std::min({ports, limits.descriptors, kMaxSocketsPerShard});
+  bind_ahead();
   loads.resize(options.shards);
   limits.io = options.io.value_or(io::IoKind::uring);
   Error error = open_shards();
@@ -249,8 +219,8 @@ Error Engine::Impl::start_shards(std::uint64_t ports) {
   limits.min_wait = shards.front()->features().min_wait;
   limits.connected_sends = shards.front()->features().connected_sends;
   if (!limits.fixed_files) {
-    const std::uint64_t usable =
-        limits.descriptors > kSpareDescriptors ? limits.descriptors - kSpareDescriptors : 0;
+    const std::uint64_t taken = kSpareDescriptors + 2 * limits.prebound_ports;
+    const std::uint64_t usable = limits.descriptors > taken ? limits.descriptors - taken : 0;
     limits.sockets_per_shard = std::min(limits.sockets_per_shard, usable / options.shards);
     if (limits.sockets_per_shard < 4) {
       return {EngineErrc::io_unavailable,
@@ -258,6 +228,16 @@ Error Engine::Impl::start_shards(std::uint64_t ports) {
     }
   }
   return {};
+}
+
+// A quarter of the descriptors at most: two for each pair.
+void Engine::Impl::bind_ahead() {
+  const std::uint64_t spare = std::min(limits.descriptors, kSpareDescriptors);
+  const std::uint64_t most = (limits.descriptors - spare) / 8 / options.media_addresses.size();
+  book.bind_ahead(std::min<std::uint64_t>(options.prebound_ports, most),
+                  {.path_mtu = options.path_mtu}, [this] { filler.wake(); });
+  limits.prebound_ports = book.wanted_ahead();
+  book.fill(clock.now());
 }
 
 // All of them with the one kind of packet I/O that limits names, or none.
@@ -316,30 +296,42 @@ Result<media::CallState> Engine::apply(const media::CallSpec& spec) {
   if (std::string wrong = media::validate(spec); !wrong.empty()) {
     return Error{EngineErrc::invalid_spec, std::move(wrong)};
   }
-  const std::lock_guard lock(impl_->mutex);
-  if (impl_->stopping) return Error{EngineErrc::shutting_down};
-  const auto entry = impl_->calls.find(spec.key);
-  return entry == impl_->calls.end() ? impl_->create(spec) : impl_->update(entry->second, spec);
+  const Instant now = impl_->clock.now();
+  std::size_t shard = 0;
+  {
+    const std::lock_guard lock(impl_->mutex);
+    if (impl_->stopping) return Error{EngineErrc::shutting_down};
+    const auto entry = impl_->calls.find(spec.key);
+    if (entry != impl_->calls.end()) return impl_->update(entry->second, spec, now);
+    const Assessment state = impl_->assess(now);
+    if (state.refusal != Refusal::none) return impl_->refuse(state.refusal);
+    shard = state.lightest;
+  }
+  return impl_->create(spec, shard, now);
 }
 
-Result<media::CallState> Engine::Impl::create(const media::CallSpec& spec) {
-  const Instant now = clock.now();
-  const Assessment state = assess(now);
-  if (state.refusal != Refusal::none) {
-    return refuse(state.refusal, rtpool::describe_limit(state.refusal, headroom.limits()));
-  }
+// The call and its sockets are made without the mutex; then it is seen whether nothing came in
+// between.
+Result<media::CallState> Engine::Impl::create(const media::CallSpec& spec, std::size_t shard,
+                                              Instant now) {
   auto placement = Placement::make(spec, {}, interfaces, book, now);
   if (!placement) {
-    const bool ports = placement.error().code == make_error_code(EngineErrc::out_of_ports);
-    return ports ? refuse(Refusal::ports, placement.error().detail) : placement.error();
+    if (placement.error().code != make_error_code(EngineErrc::out_of_ports))
+      return placement.error();
+    const std::lock_guard lock(mutex);
+    return refuse(Refusal::ports, placement.error().detail);
   }
-  const std::size_t shard = state.lightest;
+  auto call = std::make_unique<media::Call>(spec, placement->endpoints(),
+                                            media::CallOptions{options.learning_window}, now);
+  const std::lock_guard lock(mutex);
+  if (stopping) return Error{EngineErrc::shutting_down};
+  if (const auto entry = calls.find(spec.key); entry != calls.end())
+    return update(entry->second, spec, now);
+  if (calls.size() >= options.max_calls) return refuse(Refusal::calls);
   if (!room(shard, placement->new_sockets())) {
     return refuse(Refusal::sockets, "the limit of " + std::to_string(limits.sockets_per_shard) +
                                         " sockets per shard is reached");
   }
-  auto call = std::make_unique<media::Call>(spec, placement->endpoints(),
-                                            media::CallOptions{options.learning_window}, now);
   Placement::Committed placed = placement->commit(now);
   loads[shard].calls += 1;
   loads[shard].sockets += placed.added.size();
@@ -352,8 +344,8 @@ Result<media::CallState> Engine::Impl::create(const media::CallSpec& spec) {
   return state_of(entry->second, now);
 }
 
-Result<media::CallState> Engine::Impl::update(Entry& entry, const media::CallSpec& spec) {
-  const Instant now = clock.now();
+Result<media::CallState> Engine::Impl::update(Entry& entry, const media::CallSpec& spec,
+                                              Instant now) {
   if (spec == entry.spec) return state_of(entry, now);
   if (spec.revision <= entry.spec.revision) {
     return Error{EngineErrc::stale_revision, "revision " + std::to_string(spec.revision) +
@@ -569,6 +561,7 @@ EngineCounts Engine::counts() const {
   counts.ports_total = 2 * pairs.total;
   counts.ports_leased = 2 * pairs.leased;
   counts.ports_resting = 2 * pairs.resting;
+  counts.ports_prebound = 2 * pairs.ahead;
   return counts;
 }
 

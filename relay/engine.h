@@ -3,8 +3,9 @@
 // engine's own control thread and must not block it.
 //
 // Each call lives on one shard (a thread with packet I/O of its own: io_uring or epoll). Ports are
-// leased and bound here, on the caller's thread, so that apply() can answer at once; the shard
-// takes its sockets over by queue. What fails leaves the call as it was.
+// leased here, on the caller's thread, so that apply() can answer at once; their sockets are bound
+// ahead of need by a thread of their own, or here when calls come faster than that; the shard takes
+// them over by queue. What fails leaves the call as it was.
 #pragma once
 
 #include <array>
@@ -51,7 +52,9 @@ struct EngineOptions {
   std::uint64_t max_bits_per_second = 0;
   std::uint32_t max_cpu_percent = 85;  // of each shard's core
   Duration batch_window =
-      std::chrono::microseconds(500);            // longest wait to gather a batch; 0: none
+      std::chrono::microseconds(500);  // longest wait to gather a batch; 0: none
+  // Pairs of ports bound ahead at each media address; at most a quarter of those that it has.
+  std::uint32_t prebound_ports = 256;
   Duration port_rest = std::chrono::seconds(5);  // a released port is not leased again for so long
   Duration learning_window = std::chrono::seconds(10);  // see media/latch.h
   std::uint32_t receive_buffers = 4096;                 // per shard
@@ -96,6 +99,8 @@ struct EngineCounts {
   std::array<std::uint64_t, kRefusals> calls_refused{};  // by Refusal
   Assessment headroom;
   std::uint64_t ports_total = 0, ports_leased = 0, ports_resting = 0;
+  std::uint64_t ports_prebound =
+      0;  // bound ahead, no call's yet; of those neither leased nor resting
 };
 
 // What the host allows; for a line in the log at start.
@@ -103,6 +108,7 @@ struct EngineLimits {
   std::uint64_t descriptors = 0;        // RLIMIT_NOFILE, raised as far as this process may
   std::uint64_t sockets_per_shard = 0;  // beyond it apply() says too_many_calls
   std::uint64_t port_pairs = 0;         // over all media addresses
+  std::uint64_t prebound_ports = 0;     // of them, pairs bound ahead; two descriptors each
   io::IoKind io = io::IoKind::uring;    // what the shards have
   std::string io_uring_missing;         // why it stands in for io_uring, where it does
   bool fixed_files = false;             // sockets need no descriptors (Linux 6.13)

@@ -66,6 +66,17 @@ void add_media(Options& o, std::vector<Row>& rows) {
                    .show = [&engine] { return format_port_range(engine.ports); }}});
   rows.push_back(
       {{relay, serve},
+       {.name = "prebound-ports",
+        .value_name = "NUMBER",
+        .help = "Pairs of ports that are bound ahead of need at each media address, so that no "
+                "call waits for them; at most a quarter of --media-ports. 0: bound when needed.",
+        .example = "1024",
+        .set = setter(
+            number_within(0, 4096),
+            [&engine](std::uint64_t n) { engine.prebound_ports = static_cast<std::uint32_t>(n); }),
+        .show = [&engine] { return std::to_string(engine.prebound_ports); }}});
+  rows.push_back(
+      {{relay, serve},
        {.name = "shards",
         .value_name = "NUMBER",
         .help = "Threads that forward media, each with a ring of its own; one a core is right.",

@@ -31,6 +31,7 @@ PortPairAllocator::PortPairAllocator(const Options& options)
 }
 
 std::optional<PortPair> PortPairAllocator::lease(Instant now) {
+  const std::lock_guard lock(mutex_);
   wake_rested(now);
   if (free_.empty()) return std::nullopt;
   const auto drawn = random_.below(static_cast<std::uint32_t>(free_.size()));
@@ -52,6 +53,7 @@ void PortPairAllocator::set_aside(PortPair pair, Instant now) {
 }
 
 void PortPairAllocator::rest(PortPair pair, State state, Instant now) {
+  const std::lock_guard lock(mutex_);
   const std::uint16_t index = index_of(pair);
   RTPOOL_ASSERT(state_[index] == State::leased);
   state_[index] = state;
@@ -60,6 +62,7 @@ void PortPairAllocator::rest(PortPair pair, State state, Instant now) {
 }
 
 void PortPairAllocator::give_back(PortPair pair) {
+  const std::lock_guard lock(mutex_);
   const std::uint16_t index = index_of(pair);
   RTPOOL_ASSERT(state_[index] == State::leased);
   state_[index] = State::free;
@@ -67,7 +70,13 @@ void PortPairAllocator::give_back(PortPair pair) {
   free_.push_back(index);
 }
 
+std::size_t PortPairAllocator::leased() const {
+  const std::lock_guard lock(mutex_);
+  return leased_;
+}
+
 std::size_t PortPairAllocator::resting(Instant now) {
+  const std::lock_guard lock(mutex_);
   wake_rested(now);
   return resting_.size();
 }
@@ -76,6 +85,7 @@ bool PortPairAllocator::in_use(std::uint16_t port) const {
   if (port < first_) return false;
   const std::size_t index = (port - first_) / 2U;
   if (index >= state_.size()) return false;
+  const std::lock_guard lock(mutex_);
   return state_[index] == State::leased || state_[index] == State::resting;
 }
 

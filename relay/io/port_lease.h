@@ -2,13 +2,14 @@
 // nobody can tell the next call's ports, and resting after use so that late packets of an old call
 // don't reach a new one.
 //
-// PortPairAllocator is sans-IO and not synchronised; the engine holds one for each media address,
-// under its mutex. lease_sockets() joins it with real sockets.
+// PortPairAllocator is sans-IO and may be used from any thread; there is one for each media
+// address. lease_sockets() joins it with real sockets.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <mutex>
 #include <optional>
 #include <vector>
 
@@ -44,7 +45,7 @@ class PortPairAllocator {
   void give_back(PortPair pair);
 
   [[nodiscard]] std::size_t total() const { return state_.size(); }
-  [[nodiscard]] std::size_t leased() const { return leased_; }
+  [[nodiscard]] std::size_t leased() const;
   [[nodiscard]] std::size_t resting(Instant now);
   // Another program has one of its ports: not tried again for as long as a rest, but not ours
   // meanwhile.
@@ -62,8 +63,10 @@ class PortPairAllocator {
   [[nodiscard]] std::uint16_t index_of(PortPair pair) const;
   void wake_rested(Instant now);
 
-  std::uint16_t first_;
-  Duration rest_;
+  const std::uint16_t first_;
+  const Duration rest_;
+
+  mutable std::mutex mutex_;  // guards what follows, but the length of state_
   Random random_;
   std::vector<State> state_;         // by (port - first) / 2
   std::vector<std::uint16_t> free_;  // indices, in no order: a draw swaps the last one into the gap

@@ -1,5 +1,6 @@
 #include "relay/io/socket.h"
 
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,8 +24,14 @@ bool set_option(int fd, int level, int name, int value) {
   return setsockopt(fd, level, name, &value, sizeof value) == 0;
 }
 
-bool configure(int fd, bool v4, const SocketOptions& options) {
-  if (!v4 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) return false;
+// A socket filter (socket(7), SO_ATTACH_FILTER) that takes no byte of any packet.
+bool drop_everything(int fd) {
+  sock_filter nothing = BPF_STMT(BPF_RET | BPF_K, 0);
+  const sock_fprog program{.len = 1, .filter = &nothing};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
+}
+
+bool set_options(int fd, bool v4, const SocketOptions& options) {
   if (options.tos != 0) {
     const bool set = v4 ? set_option(fd, IPPROTO_IP, IP_TOS, options.tos)
                         : set_option(fd, IPPROTO_IPV6, IPV6_TCLASS, options.tos);
@@ -37,6 +44,12 @@ bool configure(int fd, bool v4, const SocketOptions& options) {
   }
   return options.receive_buffer_bytes == 0 ||
          set_option(fd, SOL_SOCKET, SO_RCVBUF, options.receive_buffer_bytes);
+}
+
+// Before the socket has a port: IPV6_V6ONLY can't be set later.
+bool configure(int fd, bool v4, const SocketOptions& options) {
+  if (!v4 && !set_option(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) return false;
+  return set_options(fd, v4, options);
 }
 
 }  // namespace
@@ -53,7 +66,9 @@ UdpSocket& UdpSocket::operator=(UdpSocket&& other) noexcept {
   return *this;
 }
 
-Result<UdpSocket> UdpSocket::bind(const LocalEndpoint& local, const SocketOptions& options) {
+namespace {
+
+Result<UdpSocket> open(const LocalEndpoint& local, const SocketOptions& options, bool deaf) {
   const bool v4 = local.address.is_v4();
   UdpSocket socket(::socket(v4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP));
   if (!socket.valid()) {
@@ -63,12 +78,34 @@ Result<UdpSocket> UdpSocket::bind(const LocalEndpoint& local, const SocketOption
   if (!configure(socket.fd(), v4, options)) {
     return system_error(IoErrc::bind_failed, local, "socket option");
   }
+  // Before it has a port: no packet may come in between.
+  if (deaf && !drop_everything(socket.fd())) {
+    return system_error(IoErrc::bind_failed, local, "filter");
+  }
   sockaddr_storage address{};
   const socklen_t length = local.to_sockaddr(address);
   if (::bind(socket.fd(), reinterpret_cast<const sockaddr*>(&address), length) != 0) {
     return system_error(errc_of_bind(errno), local, "bind");
   }
   return socket;
+}
+
+}  // namespace
+
+Result<UdpSocket> UdpSocket::bind(const LocalEndpoint& local, const SocketOptions& options) {
+  return open(local, options, false);
+}
+
+Result<UdpSocket> UdpSocket::bind_deaf(const LocalEndpoint& local, const SocketOptions& options) {
+  return open(local, options, true);
+}
+
+bool UdpSocket::open_ears() const {
+  return set_option(fd_, SOL_SOCKET, SO_DETACH_FILTER, 0);
+}
+
+bool UdpSocket::set(IpFamily family, const SocketOptions& options) const {
+  return set_options(fd_, family == IpFamily::v4, options);
 }
 
 namespace {

@@ -26,6 +26,8 @@ struct SocketOptions {
   std::uint8_t tos = 0;  // IPv4 TOS, IPv6 traffic class
   PathMtu path_mtu = PathMtu::kernel;
   int receive_buffer_bytes = 0;  // SO_RCVBUF; 0: the system's default
+
+  bool operator==(const SocketOptions&) const = default;
 };
 
 class UdpSocket {
@@ -38,6 +40,14 @@ class UdpSocket {
 
   // Port 0 takes any free port. IPv6 sockets never carry IPv4 (IPV6_V6ONLY).
   static Result<UdpSocket> bind(const LocalEndpoint& local, const SocketOptions& options);
+
+  // Has the port, but not its packets: until open_ears() the kernel drops what comes, so that a
+  // socket that waits for its user collects nothing for it.
+  static Result<UdpSocket> bind_deaf(const LocalEndpoint& local, const SocketOptions& options);
+  // False, with nothing changed, where it was not deaf.
+  [[nodiscard]] bool open_ears() const;
+  // False where the kernel refuses; what was set before stays.
+  [[nodiscard]] bool set(IpFamily family, const SocketOptions& options) const;
 
   // A second socket on the address and port of `descriptor`, with its options, connected to
   // `remote`: packets from there reach the new one, all others the old one.

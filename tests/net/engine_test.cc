@@ -332,6 +332,26 @@ TEST_P(EnginePorts, LatePacketsOfAnEndedCallDoNotReachItsSuccessor) {
   EXPECT_EQ(bob.drain(100ms), 0U);
 }
 
+// Its ports were bound before anybody thought of the call.
+TEST_P(EnginePorts, WhatCameBeforeTheCallIsNotTheCalls) {
+  const auto options = options_with(80);
+  const auto engine = start(options);
+  EXPECT_EQ(engine->limits().prebound_ports, 10U);
+  UdpPhone stray;
+  for (std::uint32_t port = options.ports.first; port <= options.ports.last; ++port) {
+    stray.send(Endpoint{kLoopback, static_cast<std::uint16_t>(port)}, rtp(99, 0xbad));
+  }
+  UdpPhone alice;
+  UdpPhone bob;
+  must(engine->apply(audio_call("a", alice, bob)));
+  const CallState state = must(query(*engine, "a"));
+  for (const media::StreamState& stream : state.streams) {
+    EXPECT_EQ(stream.rtp.received.packets + stream.rtcp.received.packets, 0U);
+  }
+  EXPECT_EQ(state.drops, media::DropCounts{});
+  EXPECT_EQ(bob.drain(20ms), 0U);
+}
+
 TEST_P(EngineLife, AThousandCallsLeaveNothingBehind) {
   const auto engine = start(options_with(8000));
   UdpPhone alice;

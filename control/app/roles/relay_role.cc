@@ -93,6 +93,7 @@ Result<void> RelayRole::Impl::start_engine() {
        {"shards", options.engine.shards},
        {"sockets_per_shard", limits.sockets_per_shard},
        {"descriptors", limits.descriptors},
+       {"prebound_ports", limits.prebound_ports},
        {"fixed_files", limits.fixed_files ? "yes" : "no"},
        {"min_wait", limits.min_wait ? "yes" : "no"},
        {"connected_sends", limits.connected_sends ? "yes" : "no"}});

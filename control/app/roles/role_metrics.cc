@@ -140,6 +140,7 @@ void write_metrics(MetricPage& page, const EngineCounts& counts, const EngineOpt
              number(counts.ports_total), {{"state", "total"}});
   page.gauge("rtpool_ports", "", number(counts.ports_leased), {{"state", "leased"}});
   page.gauge("rtpool_ports", "", number(counts.ports_resting), {{"state", "resting"}});
+  page.gauge("rtpool_ports", "", number(counts.ports_prebound), {{"state", "prebound"}});
 }
 
 void write_metrics(MetricPage& page, const CallManagerCounts& counts, std::uint32_t max_calls) {

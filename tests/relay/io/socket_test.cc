@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 namespace rtpool::io {
 namespace {
@@ -42,6 +43,39 @@ TEST(Socket, SaysWhyAPortCannotBeHad) {
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, IoErrc::bind_failed);
   EXPECT_NE(second.error().message().find(first->local().to_string()), std::string::npos);
+}
+
+// A packet on loopback is with its receiver, or dropped, when sendto() returns.
+bool has_packet(const UdpSocket& socket) {
+  char byte = 0;
+  return recv(socket.fd(), &byte, 1, MSG_DONTWAIT | MSG_TRUNC) >= 0;
+}
+
+void send_to(const LocalEndpoint& there, const IpAddress& from) {
+  const auto sender = UdpSocket::bind(LocalEndpoint{{from, 0}}, {});
+  ASSERT_TRUE(sender);
+  sockaddr_storage address{};
+  const socklen_t length = there.to_sockaddr(address);
+  ASSERT_EQ(sendto(sender->fd(), "x", 1, 0, reinterpret_cast<const sockaddr*>(&address), length),
+            1);
+}
+
+TEST(Socket, DeafItHasThePortAndNoPackets) {
+  for (const IpAddress& here : {kLoopback, kLoopback6}) {
+    const auto socket = UdpSocket::bind_deaf(LocalEndpoint{{here, 0}}, {});
+    ASSERT_TRUE(socket) << socket.error().message();
+    EXPECT_FALSE(UdpSocket::bind(socket->local(), {}));
+    for (int i = 0; i < 3; ++i) send_to(socket->local(), here);
+    ASSERT_TRUE(socket->set(here.family, {.tos = 0xb8}));
+    ASSERT_TRUE(socket->open_ears());
+    EXPECT_FALSE(has_packet(*socket)) << "from before its ears were open";
+    send_to(socket->local(), here);
+    EXPECT_TRUE(has_packet(*socket));
+    EXPECT_EQ(here.is_v4() ? option(*socket, IPPROTO_IP, IP_TOS)
+                           : option(*socket, IPPROTO_IPV6, IPV6_TCLASS),
+              0xb8);
+    EXPECT_FALSE(socket->open_ears()) << "they are open";
+  }
 }
 
 TEST(Socket, ClosesWhenItIsReplacedOrEnds) {

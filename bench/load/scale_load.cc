@@ -48,8 +48,9 @@ class ScaleStage {
     return relay;
   }
   [[noreturn]] void fail(const std::string& what) {
-    throw std::runtime_error(what + (relay_.running() ? "" : " (it ended)") + "\n" +
-                             relay_.output_tail());
+    // What it printed says more only when it died: thousands of calls leave a line each.
+    throw std::runtime_error(relay_.running() ? what
+                                              : what + " (it ended)\n" + relay_.output_tail());
   }
   void probe(ScaleStep& step);
   void sample_media(ScaleStep& step);
@@ -164,7 +165,7 @@ ScaleResult run_scale(const ScaleOptions& options, const Progress& progress) {
       progress(at);
       stage.end();
     } catch (const std::runtime_error& error) {
-      if (result.problem.empty()) result.problem = at + ": " + error.what();
+      result.problem += (result.problem.empty() ? "" : "\nand at ") + at + ": " + error.what();
     }
   }
   return result;

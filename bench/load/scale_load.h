@@ -41,7 +41,7 @@ struct ScaleStep {
 
 struct ScaleResult {
   std::vector<ScaleStep> steps;
-  std::string problem;  // why it ended before the last step; empty otherwise
+  std::string problem;  // why it, or its part with rtcp-mux, ended early; empty otherwise
 };
 
 // Throws std::runtime_error when a relay does not start.

@@ -171,6 +171,10 @@ Round find_limit(const VersusOptions& options, Contender contender, std::uint64_
     if (verdict != Verdict::passed) least_failure = verdict;
     search.report(verdict == Verdict::passed);
   }
+  if (search.best() == 0) {
+    best = stage.round();  // shows what the machine did meanwhile
+    best.calls = 0;
+  }
   best.beyond = search.unbounded() || least_failure == Verdict::generator_behind;
   stage.end();
   return best;

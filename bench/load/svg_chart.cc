@@ -11,6 +11,7 @@ namespace {
 
 constexpr double kPanelWidth = 420, kPanelHeight = 340, kHeadHeight = 40, kFootHeight = 30;
 constexpr double kLeft = 62, kRight = 14, kTop = 34, kBottom = 46;
+constexpr double kNarrowSlot = 50;
 constexpr std::array<const char*, 6> kColours{"#1f6fb4", "#8fb8d8", "#c0504d",
                                               "#7f7f7f", "#4f9d69", "#d99b3c"};
 
@@ -132,7 +133,8 @@ void SvgPage::add(const BarChart& chart) {
           "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.2\" fill=\"#222222\" fill-opacity=\"0.6\"/>\n",
           middle, area.y(dot));
     }
-    body_ += label(middle, above - 6, number_text(chart.format.c_str(), bar.value), Anchor::middle);
+    body_ += label(middle, above - 6, number_text(chart.format.c_str(), bar.value), Anchor::middle,
+                   slot < kNarrowSlot ? 10 : 12);
     // Words of a label on lines of their own, so that neighbours do not run together.
     double y = area.bottom + 16;
     std::string rest = bar.label;

@@ -49,9 +49,9 @@ void draw_costs(SvgPage& page, const VersusOptions& options,
                         colour});
     rate.bars.push_back({label_of(s.contender), s.rate.median, {}, colour});
     const std::string name = name_of(s.contender);
-    latency.bars.push_back({name + " p50", s.p50.median, {}, colour});
-    latency.bars.push_back({name + " p99", s.p99.median, {}, colour});
-    latency.bars.push_back({name + " p99.9", s.p999.median, {}, colour});
+    latency.bars.push_back({"p50", s.p50.median, {}, colour});
+    latency.bars.push_back({"p99 " + name, s.p99.median, {}, colour});
+    latency.bars.push_back({"p99.9", s.p999.median, {}, colour});
   }
   page.add(cpu);
   // In a closed loop packets wait for each other, and their latency says nothing.

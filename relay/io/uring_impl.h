@@ -24,10 +24,10 @@ union SocketAddress {
 
 struct UringIo::Impl {
   struct Slot {
-    int fd = -1;  // kept only where the file is not a fixed one
+    int fd = -1;                             // kept only where the file is not a fixed one
+    std::uint32_t file = SocketSlot::kNone;  // its place in the table of fixed files, or none
     std::uint32_t generation = 1;
     bool used = false;
-    bool fixed = false;
     bool armed = false;  // a multishot receive is in the kernel, or on its way there
     bool closing = false;
     int failures = 0;                           // receptions that ended in an error, in a row
@@ -62,12 +62,14 @@ struct UringIo::Impl {
   void on_receive(const io_uring_cqe& cqe, const Tag& tag);
   void on_receive_ended(std::uint32_t index, int result);
   void take_packet(const io_uring_cqe& cqe, const Tag& tag, std::uint16_t buffer);
+  bool make_fixed(std::uint32_t index, int descriptor);
   void cancel_receive(std::uint32_t index);
   void set_tos(std::uint32_t index, int level, int name, int value);
 
   // uring_twins.cc
   bool goes_direct(std::uint32_t index, const RemoteEndpoint& to);
   void ask_for_twins();
+  void shed_twins();
   void on_descriptor(int result, const Tag& tag);
   bool open_twin(std::uint32_t index, int descriptor);
   void drop_twin(std::uint32_t index);
@@ -87,6 +89,9 @@ struct UringIo::Impl {
   std::vector<Slot> slots;  // capacity of them for the owner, the others for twins
   std::vector<std::uint32_t> free_slots;
   std::vector<std::uint32_t> free_twins;
+  std::vector<std::uint32_t> free_files;
+  std::size_t files = 0;        // places in the table
+  std::uint32_t shed_next = 0;  // where the search for a twin to drop goes on
   std::vector<Waiting> steady;  // whose packets would go cheaper by a twin
   std::uint32_t capacity = 0;
   std::uint64_t ticks = 0;

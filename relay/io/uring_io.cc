@@ -43,13 +43,11 @@ std::uint16_t store_address(SocketAddress& out, const Endpoint& endpoint) {
   return sizeof out.v6;
 }
 
-// How many slots for twins fit beside those of the owner: a table of fixed files is held to the
-// limit of descriptors.
-std::uint32_t room_for_twins(std::uint32_t sockets) {
+// The table of fixed files is held to the limit of descriptors, though it needs none.
+std::size_t files_allowed(std::size_t wanted) {
   rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= sockets) return 0;
-  const auto slots = std::min<std::uint64_t>(limit.rlim_cur, kMaxSlots);
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(slots - sockets, sockets));
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return wanted;
+  return std::min<std::size_t>(wanted, limit.rlim_cur);
 }
 
 Error setup_error(int error) {
@@ -113,12 +111,18 @@ Result<UringFeatures> UringIo::Impl::set_up(const UringOptions& wanted) {
   features.fixed_files = wanted.allow_fixed_files && (params.features & kFeatRwAttr) != 0;
   std::uint32_t twins = 0;
   if (features.fixed_files) {
-    if (wanted.connected_sends) twins = room_for_twins(wanted.sockets);
-    if (const int made = io_uring_register_files_sparse(&ring, wanted.sockets + twins); made < 0) {
-      return made == -EMFILE ? Error{IoErrc::out_of_descriptors, "RLIMIT_NOFILE must be at least " +
-                                                                     std::to_string(wanted.sockets)}
-                             : setup_error(-made);
+    if (wanted.connected_sends) twins = std::min(wanted.sockets, kMaxSlots - wanted.sockets);
+    files = files_allowed(std::size_t{wanted.sockets} + twins);
+    if (files < wanted.sockets) {
+      return Error{IoErrc::out_of_descriptors,
+                   "RLIMIT_NOFILE must be at least " + std::to_string(wanted.sockets)};
     }
+    const auto size = static_cast<unsigned>(files);
+    if (const int made = io_uring_register_files_sparse(&ring, size); made < 0) {
+      return setup_error(-made);
+    }
+    free_files.reserve(files);
+    for (std::size_t i = files; i > 0; --i) free_files.push_back(static_cast<std::uint32_t>(i - 1));
   }
   wake_fd = eventfd(0, EFD_CLOEXEC);
   if (wake_fd < 0) return setup_error(errno);
@@ -167,8 +171,8 @@ void UringIo::Impl::submit() {
 
 void UringIo::Impl::target(io_uring_sqe* sqe, std::uint32_t index) const {
   const Slot& slot = slots[index];
-  if (slot.fixed) {
-    sqe->fd = static_cast<int>(index);
+  if (slot.file != SocketSlot::kNone) {
+    sqe->fd = static_cast<int>(slot.file);
     sqe->flags |= IOSQE_FIXED_FILE;
   } else {
     sqe->fd = slot.fd;
@@ -215,9 +219,10 @@ void UringIo::Impl::close_slot(std::uint32_t index) {
   Slot& slot = slots[index];
   if (slot.twin_of != SocketSlot::kNone) return close_twin(index);
   if (slot.twin != SocketSlot::kNone) return;  // its port is not free before the twin's end
-  if (slot.fixed) {
+  if (slot.file != SocketSlot::kNone) {
     const int none = -1;
-    io_uring_register_files_update(&ring, index, &none, 1);
+    io_uring_register_files_update(&ring, slot.file, &none, 1);
+    free_files.push_back(slot.file);
   } else {
     ::close(slot.fd);
   }
@@ -368,15 +373,19 @@ SocketSlot UringIo::attach(UdpSocket socket) {
   impl_->free_slots.pop_back();
   Impl::Slot& slot = impl_->slots[index];
   slot.used = true;
-  const int fd = socket.fd();
-  if (impl_->features.fixed_files &&
-      io_uring_register_files_update(&impl_->ring, index, &fd, 1) == 1) {
-    slot.fixed = true;  // the table holds the socket now; the descriptor goes with `socket`
-  } else {
-    slot.fd = socket.release();
-  }
+  // The table holds the socket then, and the descriptor goes with `socket`.
+  if (!impl_->make_fixed(index, socket.fd())) slot.fd = socket.release();
   impl_->arm(index);
   return {index};
+}
+
+bool UringIo::Impl::make_fixed(std::uint32_t index, int descriptor) {
+  if (free_files.empty()) return false;
+  const std::uint32_t file = free_files.back();
+  if (io_uring_register_files_update(&ring, file, &descriptor, 1) != 1) return false;
+  free_files.pop_back();
+  slots[index].file = file;
+  return true;
 }
 
 void UringIo::detach(SocketSlot socket) {
@@ -405,7 +414,7 @@ void UringIo::set_tos(SocketSlot socket, IpFamily family, std::uint8_t tos) {
 // The kernel reads the value when the request runs, inside submit().
 void UringIo::Impl::set_tos(std::uint32_t index, int level, int name, int value) {
   const Slot& slot = slots[index];
-  if (!slot.fixed) {
+  if (slot.file == SocketSlot::kNone) {
     if (setsockopt(slot.fd, level, name, &value, sizeof value) != 0) ++counts.soft_errors;
     return;
   }
@@ -434,6 +443,7 @@ Batch UringIo::receive(const Wait& wait) {
   io.arm_waiting(io.to_arm);
   io.busy = wait.gather > Duration{};
   io.ask_for_twins();
+  io.shed_twins();
   io.submit();
   io.wait(io.closed.empty() ? wait : Wait{});
   io.collect();

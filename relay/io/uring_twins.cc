@@ -26,7 +26,10 @@ namespace {
 constexpr std::uint16_t kSteady = 64;        // packets in a row to one target
 constexpr std::size_t kAskedPerBatch = 2;    // each costs about ten packets' time
 constexpr std::uint64_t kBarredTicks = 100;  // after an error; a tick is about 100 ms
-constexpr int kFixedFdInstall = 54;          // IORING_OP_FIXED_FD_INSTALL, unknown to liburing 2.3
+constexpr std::size_t kFilesKept = 4;        // a quarter of the table is for media sockets alone
+constexpr std::size_t kFilesShort = 8;       // an eighth left: twins go
+constexpr std::size_t kSearchedPerBatch = 64;
+constexpr int kFixedFdInstall = 54;  // IORING_OP_FIXED_FD_INSTALL, unknown to liburing 2.3
 
 }  // namespace
 
@@ -38,10 +41,9 @@ bool UringIo::Impl::goes_direct(std::uint32_t index, const RemoteEndpoint& to) {
     slot.direct = false;
     return false;
   }
-  if (slot.direct || !busy || slot.run == kSteady) return slot.direct;
-  if (++slot.run == kSteady && features.connected_sends && ticks >= slot.barred_until) {
-    if (steady.size() < steady.capacity()) steady.push_back({index, slot.generation});
-  }
+  if (slot.direct || !busy || !features.connected_sends) return slot.direct;
+  if (ticks < slot.barred_until || slot.run == kSteady) return false;
+  if (++slot.run == kSteady) steady.push_back({index, slot.generation});
   return false;
 }
 
@@ -51,14 +53,27 @@ void UringIo::Impl::ask_for_twins() {
     steady.pop_back();
     Slot& slot = slots[waiting.slot];
     if (slot.generation != waiting.generation || slot.closing || slot.asked) continue;
-    if (slot.twin == SocketSlot::kNone && free_twins.empty()) continue;
-    if (slot.twin != SocketSlot::kNone && slots[slot.twin].closing) continue;
+    slot.run = 0;  // once more a run like that, should it fail
+    const bool fresh = slot.twin == SocketSlot::kNone;
+    if (fresh ? free_files.size() <= files / kFilesKept || slot.file == SocketSlot::kNone
+              : slots[slot.twin].closing) {
+      continue;
+    }
     slot.asked = true;
     io_uring_sqe* sqe = next_sqe();
     io_uring_prep_rw(kFixedFdInstall, sqe, 0, nullptr, 0, 0);
-    target(sqe, slot.twin == SocketSlot::kNone ? waiting.slot : slot.twin);
+    target(sqe, fresh ? waiting.slot : slot.twin);
     sqe->user_data =
         pack({.kind = Kind::descriptor, .generation = slot.generation, .slot = waiting.slot});
+  }
+}
+
+// Media sockets come first: when the table grows full, twins go.
+void UringIo::Impl::shed_twins() {
+  if (counts.connected == 0 || free_files.size() > files / kFilesShort) return;
+  for (std::size_t n = 0; n < kSearchedPerBatch; ++n) {
+    shed_next = (shed_next + 1) % capacity;
+    if (slots[shed_next].used && slots[shed_next].twin != SocketSlot::kNone) drop_twin(shed_next);
   }
 }
 
@@ -76,16 +91,14 @@ void UringIo::Impl::on_descriptor(int result, const Tag& tag) {
 }
 
 bool UringIo::Impl::open_twin(std::uint32_t index, int descriptor) {
-  if (free_twins.empty()) return false;
+  if (free_twins.empty() || free_files.empty()) return false;
   const auto socket = UdpSocket::twin(descriptor, slots[index].target);
   if (!socket) return false;
   const std::uint32_t place = free_twins.back();
-  const int fd = socket->fd();
-  if (io_uring_register_files_update(&ring, place, &fd, 1) != 1) return false;
+  if (!make_fixed(place, socket->fd())) return false;
   free_twins.pop_back();
   Slot& twin = slots[place];
   twin.used = true;
-  twin.fixed = true;
   twin.twin_of = index;
   slots[index].twin = place;
   ++counts.connected;
@@ -119,7 +132,8 @@ void UringIo::Impl::drain_twin(std::uint32_t index) {
 
 void UringIo::Impl::close_twin(std::uint32_t index) {
   const int none = -1;
-  io_uring_register_files_update(&ring, index, &none, 1);
+  io_uring_register_files_update(&ring, slots[index].file, &none, 1);
+  free_files.push_back(slots[index].file);
   const std::uint32_t owner = slots[index].twin_of;
   slots[index] = Slot{.generation = (slots[index].generation + 1) & kGenerationMask};
   free_twins.push_back(index);

@@ -60,6 +60,7 @@ bool Worker::run_once() {
   // sent before an end, or a question, still counts.
   const bool commanded = mailbox_.filled();
   if (commanded) run_changes(now_);
+  prefetch(batch.packets);
   for (const io::Received& packet : batch.packets) handle_packet(packet, now_);
   io_.flush();
   replies_used_ = 0;
@@ -72,6 +73,28 @@ bool Worker::run_once() {
 }
 
 // ---- packets -----------------------------------------------------------------------------------
+
+// A call's state lies several pointers deep, and hundreds of calls don't fit into a core's cache.
+// One step for the whole batch at a time, the misses of its packets overlap: measured in
+// docs/performance.md.
+void Worker::prefetch(std::span<const io::Received> packets) const {
+  const auto for_each = [&](auto&& step) {
+    for (const io::Received& packet : packets) {
+      const Owner& owner = owners_[packet.socket.index];
+      if (owner.call != nullptr) step(owner);
+    }
+  };
+  for (const io::Received& packet : packets) __builtin_prefetch(&owners_[packet.socket.index]);
+  for_each([](const Owner& owner) { __builtin_prefetch(owner.call); });
+  for_each([](const Owner& owner) {
+    __builtin_prefetch(owner.call->call.get());
+    __builtin_prefetch(owner.call->streams.data());
+  });
+  for_each([](const Owner& owner) { owner.call->call->prefetch(); });
+  for_each([](const Owner& owner) { owner.call->call->prefetch_streams(); });
+  for_each([](const Owner& owner) { owner.call->call->prefetch_stream(owner.stream); });
+  for_each([](const Owner& owner) { owner.call->call->prefetch_peer(owner.stream); });
+}
 
 void Worker::handle_packet(const io::Received& packet, Instant now) {
   ++live_.received.packets;

@@ -66,6 +66,7 @@ class Worker {
     LeaseKey lease;
   };
 
+  void prefetch(std::span<const io::Received> packets) const;
   void handle_packet(const io::Received& packet, Instant now);
   void forward(const io::Received& packet, ShardCall& call, const media::Verdict& verdict);
   void reply(const io::Received& packet, const media::Verdict& verdict);

@@ -164,14 +164,11 @@ Result<UdpSocket> UdpSocket::twin(int descriptor, const RemoteEndpoint& remote) 
       return system_error(errc_of_bind(errno), local, "bind");
     }
   }
-  if (!socket.connect(remote)) return system_error(IoErrc::bind_failed, local, "connect");
+  length = remote.to_sockaddr(address);
+  if (::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&address), length) != 0) {
+    return system_error(IoErrc::bind_failed, local, "connect");
+  }
   return socket;
-}
-
-bool UdpSocket::connect(const RemoteEndpoint& remote) const {
-  sockaddr_storage address{};
-  const socklen_t length = remote.to_sockaddr(address);
-  return ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), length) == 0;
 }
 
 LocalEndpoint UdpSocket::local() const {

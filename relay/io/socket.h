@@ -52,7 +52,6 @@ class UdpSocket {
   // A second socket on the address and port of `descriptor`, with its options, connected to
   // `remote`: packets from there reach the new one, all others the old one.
   static Result<UdpSocket> twin(int descriptor, const RemoteEndpoint& remote);
-  [[nodiscard]] bool connect(const RemoteEndpoint& remote) const;
 
   [[nodiscard]] bool valid() const { return fd_ >= 0; }
   [[nodiscard]] int fd() const { return fd_; }

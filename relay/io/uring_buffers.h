@@ -27,6 +27,7 @@ class UringBuffers {
   [[nodiscard]] std::byte* at(std::uint16_t id) const {
     return static_cast<std::byte*>(data_) + std::size_t{id} * bytes_;
   }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
   void take(std::uint16_t id) { used_.push_back(id); }
   void give_back();  // all that were taken
 

@@ -23,25 +23,27 @@ union SocketAddress {
 };
 
 struct UringIo::Impl {
-  struct Slot {
-    int fd = -1;                             // kept only where the file is not a fixed one
+  // One cache line: a packet touches those of the socket that it came to and of the one it leaves
+  // by.
+  struct alignas(64) Slot {
+    std::int32_t fd = -1;                    // kept only where the file is not a fixed one
     std::uint32_t file = SocketSlot::kNone;  // its place in the table of fixed files, or none
     std::uint32_t generation = 1;
+    std::uint32_t twin_of = SocketSlot::kNone;  // set in a twin's own slot
+    std::uint32_t twin = SocketSlot::kNone;     // that sends its packets, see uring_twins.cc
+    std::uint32_t barred_until = 0;             // ticks: no twin before
+    RemoteEndpoint target;                      // of the last packet sent; a twin's peer
+    std::uint16_t run = 0;                      // packets in a row to it, while the shard is busy
+    std::uint8_t failures = 0;                  // receptions that ended in an error, in a row
     bool used = false;
     bool armed = false;  // a multishot receive is in the kernel, or on its way there
     bool closing = false;
-    int failures = 0;                           // receptions that ended in an error, in a row
-    std::uint32_t twin_of = SocketSlot::kNone;  // set in a twin's own slot
-    bool draining = false;                      // a twin that empties its queue before it closes
-
-    // Where its packets go, and the twin that sends them there; see uring_twins.cc.
-    RemoteEndpoint target;
-    std::uint32_t twin = SocketSlot::kNone;
-    std::uint16_t run = 0;           // packets in a row to `target`, while the shard is busy
-    bool direct = false;             // the twin is connected to `target`
-    bool asked = false;              // for a descriptor to open or connect the twin
-    std::uint64_t barred_until = 0;  // ticks
+    bool draining = false;  // a twin takes in what its queue holds, and no more
+    bool plain = false;     // a twin whose packets are all its peer's: received without source
+    bool direct = false;    // the twin's peer is `target`
+    bool asked = false;     // for a descriptor, to open a twin
   };
+  static_assert(sizeof(Slot) == 64);
   struct Waiting {
     std::uint32_t slot;
     std::uint32_t generation;
@@ -73,7 +75,7 @@ struct UringIo::Impl {
   void on_descriptor(int result, const Tag& tag);
   bool open_twin(std::uint32_t index, int descriptor);
   void drop_twin(std::uint32_t index);
-  void drain_twin(std::uint32_t index);
+  bool on_twin_ended(std::uint32_t index, int result);
   void close_twin(std::uint32_t index);
   [[nodiscard]] bool current(const Tag& tag) const {
     return tag.slot < slots.size() && slots[tag.slot].used &&
@@ -94,7 +96,7 @@ struct UringIo::Impl {
   std::uint32_t shed_next = 0;  // where the search for a twin to drop goes on
   std::vector<Waiting> steady;  // whose packets would go cheaper by a twin
   std::uint32_t capacity = 0;
-  std::uint64_t ticks = 0;
+  std::uint32_t ticks = 0;
   bool busy = false;
   std::vector<Waiting> to_arm;           // when buffers are back
   std::vector<Waiting> to_retry;         // at the next tick

@@ -21,7 +21,7 @@ constexpr unsigned kSubmissions = 1024;
 constexpr unsigned kCompletions = 16384;
 constexpr unsigned kGatherTarget =
     256;  // completions that end a gathering wait early; see DEFER_TASKRUN below
-constexpr int kMaxFailuresInARow = 8;  // then the next attempt waits for tick()
+constexpr std::uint8_t kMaxFailuresInARow = 8;  // then the next attempt waits for tick()
 
 // Names that liburing 2.3 does not know yet (include/uapi/linux/io_uring.h).
 constexpr unsigned kFeatMinTimeout = 1U << 15;  // 6.12
@@ -183,7 +183,12 @@ void UringIo::Impl::arm(std::uint32_t index) {
   Slot& slot = slots[index];
   RTPOOL_ASSERT(slot.used && !slot.armed && (!slot.closing || slot.draining));
   io_uring_sqe* sqe = next_sqe();
-  io_uring_prep_recvmsg_multishot(sqe, -1, &shape, slot.draining ? MSG_DONTWAIT : 0);
+  const int receive_flags = slot.draining ? MSG_DONTWAIT : 0;
+  if (slot.plain) {
+    io_uring_prep_recv_multishot(sqe, -1, nullptr, 0, receive_flags);
+  } else {
+    io_uring_prep_recvmsg_multishot(sqe, -1, &shape, receive_flags);
+  }
   target(sqe, index);
   sqe->flags |= IOSQE_BUFFER_SELECT;
   sqe->buf_group = UringBuffers::kGroup;
@@ -259,6 +264,11 @@ void UringIo::Impl::wait(const Wait& wait) {
 
 void UringIo::Impl::collect() {
   const unsigned count = io_uring_peek_batch_cqe(&ring, completions.data(), kMaxBatch);
+  // Which sockets have something is known for all of the batch before any of it is looked at.
+  for (unsigned i = 0; i < count; ++i) {
+    const std::uint32_t slot = unpack(completions[i]->user_data).slot;
+    if (slot < slots.size()) __builtin_prefetch(&slots[slot], 1);
+  }
   for (unsigned i = 0; i < count; ++i) {
     const io_uring_cqe& cqe = *completions[i];
     const Tag tag = unpack(cqe.user_data);
@@ -314,6 +324,16 @@ void UringIo::Impl::take_packet(const io_uring_cqe& cqe, const Tag& tag, std::ui
     return;
   }
   std::byte* data = buffers.at(id);
+  if (slots[tag.slot].plain) {
+    // One source, and no word of the kernel's about length: a buffer that is full may have been too
+    // short.
+    const auto stored = static_cast<std::size_t>(cqe.res);
+    packets.push_back({.socket = {owner},
+                       .truncated = stored == buffers.bytes(),
+                       .source = slots[tag.slot].target,
+                       .datagram = {data, stored}});
+    return;
+  }
   io_uring_recvmsg_out* out = io_uring_recvmsg_validate(data, cqe.res, &shape);
   if (out == nullptr || out->namelen == 0) return;
   const auto* payload = static_cast<const std::byte*>(io_uring_recvmsg_payload(out, &shape));
@@ -329,11 +349,8 @@ void UringIo::Impl::take_packet(const io_uring_cqe& cqe, const Tag& tag, std::ui
 void UringIo::Impl::on_receive_ended(std::uint32_t index, int result) {
   Slot& slot = slots[index];
   slot.armed = false;
-  const bool twin = slot.twin_of != SocketSlot::kNone;
-  if (twin && result < 0 && result != -ENOBUFS && !slot.closing) drop_twin(slot.twin_of);
+  if (slot.twin_of != SocketSlot::kNone && on_twin_ended(index, result)) return;
   if (slot.closing) {
-    const bool may_hold_packets = twin && !slots[slot.twin_of].closing && result != -EAGAIN;
-    if (may_hold_packets && slot.failures++ < kMaxFailuresInARow) return drain_twin(index);
     close_slot(index);
     return;
   }

@@ -6,9 +6,9 @@
 // stream whose target is steady gets a *twin*: a second socket on the same address and port,
 // connected to the target. The kernel gives the peer's packets to the twin and everybody else's to
 // the media socket; both are reported as the media socket's. When the target changes, sends go
-// unconnected again until it is steady, then the twin is connected to the new one. An ICMP error
-// (the peer's port is closed) reaches connected sockets only: the twin is emptied and closed, and
-// the stream stays without for a while.
+// unconnected again until it is steady, then another twin takes the place of the first. An ICMP
+// error (the peer's port is closed) reaches connected sockets only: the twin is emptied and closed,
+// and the stream stays without for a while.
 //
 // Only in a busy shard, for there alone it pays; only with fixed files, for it costs no descriptor
 // there. A descriptor of the file, which connecting needs, is borrowed from the table for a moment
@@ -25,11 +25,12 @@ namespace {
 
 constexpr std::uint16_t kSteady = 64;        // packets in a row to one target
 constexpr std::size_t kAskedPerBatch = 2;    // each costs about ten packets' time
-constexpr std::uint64_t kBarredTicks = 100;  // after an error; a tick is about 100 ms
+constexpr std::uint32_t kBarredTicks = 100;  // after an error; a tick is about 100 ms
 constexpr std::size_t kFilesKept = 4;        // a quarter of the table is for media sockets alone
 constexpr std::size_t kFilesShort = 8;       // an eighth left: twins go
 constexpr std::size_t kSearchedPerBatch = 64;
-constexpr int kFixedFdInstall = 54;  // IORING_OP_FIXED_FD_INSTALL, unknown to liburing 2.3
+constexpr std::uint8_t kMostDrains = 8;  // of a closing twin that never seems empty
+constexpr int kFixedFdInstall = 54;      // IORING_OP_FIXED_FD_INSTALL, unknown to liburing 2.3
 
 }  // namespace
 
@@ -53,16 +54,18 @@ void UringIo::Impl::ask_for_twins() {
     steady.pop_back();
     Slot& slot = slots[waiting.slot];
     if (slot.generation != waiting.generation || slot.closing || slot.asked) continue;
-    slot.run = 0;  // once more a run like that, should it fail
-    const bool fresh = slot.twin == SocketSlot::kNone;
-    if (fresh ? free_files.size() <= files / kFilesKept || slot.file == SocketSlot::kNone
-              : slots[slot.twin].closing) {
+    slot.run = 0;                          // once more a run like that, should it fail
+    if (slot.twin != SocketSlot::kNone) {  // for an earlier target
+      drop_twin(waiting.slot);
+      slot.barred_until = ticks;
       continue;
     }
+    const bool room = free_files.size() > files / kFilesKept;
+    if (!room || slot.file == SocketSlot::kNone) continue;
     slot.asked = true;
     io_uring_sqe* sqe = next_sqe();
     io_uring_prep_rw(kFixedFdInstall, sqe, 0, nullptr, 0, 0);
-    target(sqe, fresh ? waiting.slot : slot.twin);
+    target(sqe, waiting.slot);
     sqe->user_data =
         pack({.kind = Kind::descriptor, .generation = slot.generation, .slot = waiting.slot});
   }
@@ -83,10 +86,7 @@ void UringIo::Impl::on_descriptor(int result, const Tag& tag) {
   Slot& slot = slots[tag.slot];
   slot.asked = false;
   if (slot.closing) return;
-  const bool fresh = slot.twin == SocketSlot::kNone;
-  if (!fresh && slots[slot.twin].closing) return;
-  slot.direct = borrowed.valid() &&
-                (fresh ? open_twin(tag.slot, borrowed.fd()) : borrowed.connect(slot.target));
+  slot.direct = borrowed.valid() && open_twin(tag.slot, borrowed.fd());
   if (!slot.direct) slot.barred_until = ticks + kBarredTicks;
 }
 
@@ -100,6 +100,8 @@ bool UringIo::Impl::open_twin(std::uint32_t index, int descriptor) {
   Slot& twin = slots[place];
   twin.used = true;
   twin.twin_of = index;
+  twin.target = slots[index].target;
+  twin.draining = true;
   slots[index].twin = place;
   ++counts.connected;
   arm(place);
@@ -125,9 +127,28 @@ void UringIo::Impl::drop_twin(std::uint32_t index) {
   }
 }
 
-void UringIo::Impl::drain_twin(std::uint32_t index) {
-  slots[index].draining = true;
-  to_arm.push_back({index, slots[index].generation});
+// What to do when a twin's reception has ended; false: as with any other socket. A twin is drained
+// twice. At first by recvmsg, for between its bind and its connect others' packets may have come to
+// it; then its peer's alone do. And before it closes, for what its peer has sent meanwhile.
+bool UringIo::Impl::on_twin_ended(std::uint32_t index, int result) {
+  Slot& twin = slots[index];
+  const bool emptied = twin.draining && result == -EAGAIN;
+  const bool failed = result < 0 && result != -ENOBUFS && !emptied;
+  if (failed && !twin.closing) {
+    ++counts.soft_errors;
+    drop_twin(twin.twin_of);
+  }
+  if (twin.closing) {
+    if (emptied || slots[twin.twin_of].closing || twin.failures++ > kMostDrains) return false;
+    twin.draining = true;
+  } else if (emptied) {
+    twin.draining = false;
+    twin.plain = true;
+  } else {
+    return false;
+  }
+  to_arm.push_back({index, twin.generation});
+  return true;
 }
 
 void UringIo::Impl::close_twin(std::uint32_t index) {

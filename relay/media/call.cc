@@ -21,6 +21,14 @@ struct Arrival {
   Bytes datagram;
 };
 
+// What every RTP packet touches of the stream that it came to.
+void prefetch_lines(const Stream& stream) {
+  stream.rtp.latch.prefetch();
+  __builtin_prefetch(&stream.rtp.received, 1);
+  __builtin_prefetch(&stream.rtp.last_packet, 1);
+  __builtin_prefetch(&stream.ssrcs, 1);
+}
+
 // How a datagram leaves: media is held back on hold, control and handshakes are not.
 enum class Passage : std::uint8_t { media, control, handshake };
 
@@ -295,6 +303,31 @@ Verdict Call::receive(std::uint16_t stream, ComponentKind component, Instant now
                   .source = source,
                   .datagram = datagram};
   return impl.receive(arrival, truncated);
+}
+
+void Call::prefetch() const {
+  __builtin_prefetch(&impl_->streams, 1);
+  __builtin_prefetch(&impl_->last_activity, 1);
+}
+
+void Call::prefetch_streams() const {
+  for (const Stream& stream : impl_->streams) __builtin_prefetch(&stream);
+}
+
+void Call::prefetch_stream(std::uint16_t index) const {
+  if (index >= impl_->streams.size()) return;
+  prefetch_lines(impl_->streams[index]);
+}
+
+void Call::prefetch_peer(std::uint16_t index) const {
+  if (index >= impl_->streams.size()) return;
+  const Stream& stream = impl_->streams[index];
+  stream.ssrcs.prefetch();
+  if (stream.peer >= impl_->streams.size()) return;
+  const Component& out = impl_->streams[stream.peer].rtp;
+  out.latch.prefetch();
+  __builtin_prefetch(&out.sent, 1);
+  __builtin_prefetch(&out.local);
 }
 
 void Call::send_failed(std::uint16_t stream, ComponentKind component, std::size_t bytes) {

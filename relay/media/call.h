@@ -72,6 +72,13 @@ class Call {
   Verdict receive(std::uint16_t stream, ComponentKind component, Instant now,
                   const RemoteEndpoint& source, Bytes datagram, bool truncated);
 
+  // Hints before receive(): what it will touch is fetched while other packets are worked on. Called
+  // in this order, each for the whole batch, for each needs what the one before has fetched.
+  void prefetch() const;
+  void prefetch_streams() const;
+  void prefetch_stream(std::uint16_t stream) const;
+  void prefetch_peer(std::uint16_t stream) const;
+
   // The kernel refused a datagram of `bytes` that receive() had said to send from here (forward or
   // reply).
   void send_failed(std::uint16_t stream, ComponentKind component, std::size_t bytes);

@@ -101,6 +101,10 @@ class Latch {
       settle();
     return has_target_ ? &target_ : nullptr;
   }
+  void prefetch() const {
+    __builtin_prefetch(&source_, 1);
+    __builtin_prefetch(&last_heard_, 1);
+  }
   [[nodiscard]] bool latched() const { return latched_; }
   // The learned source; meaningful when latched().
   [[nodiscard]] const RemoteEndpoint& source() const { return source_; }

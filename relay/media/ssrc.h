@@ -77,6 +77,10 @@ class SsrcTable {
   [[nodiscard]] bool continues(std::uint32_t ssrc, std::uint16_t sequence) const;
   [[nodiscard]] bool contains(std::uint32_t ssrc) const;
   [[nodiscard]] std::size_t size() const { return size_; }
+  void prefetch() const {
+    const auto* const track = reinterpret_cast<const std::byte*>(&tracks_[latest_]);
+    for (std::size_t at = 0; at < sizeof(SsrcTrack); at += 64) __builtin_prefetch(track + at, 1);
+  }
   [[nodiscard]] std::vector<SsrcState> states() const;
 
  private:

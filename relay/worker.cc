@@ -52,7 +52,8 @@ bool Worker::run_once() {
   // Not before the last packets are out of what the load looks back on.
   const bool idle = calls_.empty() && !stopping_ && meter_.quiet();
   const Duration at_most = idle ? kIdleWait : std::max(next_tick_ - now_, Duration{});
-  const io::Batch batch = io_.receive({.at_most = at_most, .gather = pacer_.gather()});
+  const Duration gather = pacer_.gathering() ? pacer_.gather(clock_.now() - now_) : Duration{};
+  const io::Batch batch = io_.receive({.at_most = at_most, .gather = gather});
   now_ = clock_.now();
   if (!batch.failures.empty()) handle_failures(batch.failures);
   if (!batch.closed.empty()) handle_closed(batch.closed);

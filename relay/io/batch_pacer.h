@@ -6,6 +6,7 @@
 // flap.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 
 #include "relay/base/time.h"
@@ -29,9 +30,15 @@ class BatchPacer {
     since_ = now;
   }
 
-  [[nodiscard]] Duration gather() const { return gathering_ ? window_ : Duration{}; }
+  [[nodiscard]] bool gathering() const { return gathering_; }
+  // `spent`: since the last batch came, for what has arrived since waits already. A saturated shard
+  // comes down to no wait, but goes on asking for many packets at once.
+  [[nodiscard]] Duration gather(Duration spent) const {
+    return gathering_ ? std::max(window_ - spent, kLeast) : Duration{};
+  }
 
  private:
+  static constexpr Duration kLeast = std::chrono::microseconds(1);
   static constexpr Duration kInterval = std::chrono::milliseconds(10);
   // Fewer than these per wake-up save less than the delay is worth.
   static constexpr double kBegin = 4;

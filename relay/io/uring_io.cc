@@ -21,6 +21,8 @@ constexpr unsigned kSubmissions = 1024;
 constexpr unsigned kCompletions = 16384;
 constexpr unsigned kGatherTarget =
     256;  // completions that end a gathering wait early; see DEFER_TASKRUN below
+// More streams than a core can forward at once. Each costs memory.
+constexpr std::uint32_t kMaxTwins = 4096;
 constexpr std::uint8_t kMaxFailuresInARow = 8;  // then the next attempt waits for tick()
 
 // Names that liburing 2.3 does not know yet (include/uapi/linux/io_uring.h).
@@ -111,7 +113,9 @@ Result<UringFeatures> UringIo::Impl::set_up(const UringOptions& wanted) {
   features.fixed_files = wanted.allow_fixed_files && (params.features & kFeatRwAttr) != 0;
   std::uint32_t twins = 0;
   if (features.fixed_files) {
-    if (wanted.connected_sends) twins = std::min(wanted.sockets, kMaxSlots - wanted.sockets);
+    if (wanted.connected_sends) {
+      twins = std::min({wanted.sockets, kMaxSlots - wanted.sockets, kMaxTwins});
+    }
     files = files_allowed(std::size_t{wanted.sockets} + twins);
     if (files < wanted.sockets) {
       return Error{IoErrc::out_of_descriptors,

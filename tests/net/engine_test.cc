@@ -261,7 +261,7 @@ TEST_P(EngineSpec, WhatCannotBeIsRefusedAndChangesNothing) {
     spec.streams.push_back(extra);
   }
   EXPECT_EQ(code_of(engine->apply(spec)), EngineErrc::out_of_ports);
-  EXPECT_EQ(engine->counts().ports_leased, 4U);
+  EXPECT_TRUE(eventually([&] { return engine->counts().ports_leased == 4; }));
   EXPECT_EQ(must(query(*engine, "ok")).revision, 1U);
   alice.send(standing.streams[0].rtp.local, rtp(1));
   EXPECT_TRUE(bob.receive());
@@ -353,7 +353,9 @@ TEST_P(EnginePorts, WhatCameBeforeTheCallIsNotTheCalls) {
 }
 
 TEST_P(EngineLife, AThousandCallsLeaveNothingBehind) {
-  const auto engine = start(options_with(8000));
+  EngineOptions options = options_with(8000);
+  options.prebound_ports = 0;  // whose number varies
+  const auto engine = start(options);
   UdpPhone alice;
   UdpPhone bob;
   const auto round = [&](const std::string& prefix) {
@@ -363,12 +365,15 @@ TEST_P(EngineLife, AThousandCallsLeaveNothingBehind) {
     for (int i = 0; i < 1000; ++i) must(remove(*engine, prefix + std::to_string(i)));
     EXPECT_TRUE(eventually([&] { return engine->counts().ports_leased == 0; }));
   };
-  round("warm");
-  EXPECT_TRUE(eventually([&] { return engine->counts().ports_resting == 0; }));
+  const auto at_rest = [&] { return engine->counts().ports_resting == 0; };
+  for (const char* warm : {"a", "b", "c"}) {  // until no container grows any more
+    round(warm);
+    EXPECT_TRUE(eventually(at_rest));
+  }
   const std::size_t descriptors = open_descriptors();
   const std::size_t memory = mallinfo2().uordblks;
   round("counted");
-  EXPECT_TRUE(eventually([&] { return engine->counts().ports_resting == 0; }));
+  EXPECT_TRUE(eventually(at_rest));
   EXPECT_EQ(open_descriptors(), descriptors);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   EXPECT_LT(mallinfo2().uordblks, memory + 64 * 1024);

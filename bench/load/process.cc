@@ -154,17 +154,13 @@ CpuTime cpu_time(pid_t pid) {
 Memory memory_of(pid_t pid) {
   const std::string memory = read_all("/proc/meminfo");
   const std::string rollup = read_all("/proc/" + std::to_string(pid) + "/smaps_rollup");
-  const std::string sockets = read_all("/proc/net/sockstat");
   Memory result;
   result.process_kib = number_after(rollup, "Pss:");
   for (const char* name : {"Slab:", "KernelStack:", "PageTables:", "Percpu:"}) {
     result.kernel_kib += number_after(memory, name);
   }
-  const auto udp = sockets.find("UDP: ");
-  const auto pages = sockets.find(" mem ", udp);
-  if (udp != std::string::npos && pages != std::string::npos) {
-    result.kernel_kib += std::stoll(sockets.substr(pages + 5)) * (sysconf(_SC_PAGESIZE) / 1024);
-  }
+  // Not what /proc/net/sockstat says of UDP: that is what sockets may use, a page kept by each that
+  // has ever received; datagrams that wait are in the slabs.
   return result;
 }
 

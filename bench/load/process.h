@@ -43,7 +43,7 @@ CpuTime cpu_time(pid_t pid);
 // so that only differences mean anything.
 struct Memory {
   std::int64_t process_kib = 0;  // Pss
-  std::int64_t kernel_kib = 0;   // slab, stacks, page tables, and datagrams in UDP sockets
+  std::int64_t kernel_kib = 0;   // slab (sockets, datagrams), stacks, page tables, percpu
 };
 Memory memory_of(pid_t pid);
 

@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <fstream>
 #include <future>
+#include <limits>
 #include <mutex>
 #include <thread>
 
@@ -353,9 +354,7 @@ TEST_P(EnginePorts, WhatCameBeforeTheCallIsNotTheCalls) {
 }
 
 TEST_P(EngineLife, AThousandCallsLeaveNothingBehind) {
-  EngineOptions options = options_with(8000);
-  options.prebound_ports = 0;  // whose number varies
-  const auto engine = start(options);
+  const auto engine = start(options_with(8000));
   UdpPhone alice;
   UdpPhone bob;
   const auto round = [&](const std::string& prefix) {
@@ -366,24 +365,29 @@ TEST_P(EngineLife, AThousandCallsLeaveNothingBehind) {
     EXPECT_TRUE(eventually([&] { return engine->counts().ports_leased == 0; }));
   };
   const auto at_rest = [&] { return engine->counts().ports_resting == 0; };
-  for (const char* warm : {"a", "b", "c"}) {  // until no container grows any more
-    round(warm);
-    EXPECT_TRUE(eventually(at_rest));
-  }
-  const std::size_t descriptors = open_descriptors();
-  const std::size_t memory = mallinfo2().uordblks;
-  round("counted");
+  round("warm");
   EXPECT_TRUE(eventually(at_rest));
-  EXPECT_EQ(open_descriptors(), descriptors);
+  const std::size_t descriptors = open_descriptors();
+  // Queues and tables keep the room of the busiest moment so far, which comes in some rounds; what
+  // a call leaves behind comes in every one.
+  constexpr std::uint64_t kRounds = 5;
+  std::int64_t least_growth = std::numeric_limits<std::int64_t>::max();
+  for (std::uint64_t i = 0; i < kRounds; ++i) {
+    const std::size_t memory = mallinfo2().uordblks;
+    round("counted");
+    EXPECT_TRUE(eventually(at_rest));
+    least_growth = std::min(least_growth, static_cast<std::int64_t>(mallinfo2().uordblks) -
+                                              static_cast<std::int64_t>(memory));
+  }
+  EXPECT_TRUE(eventually([&] { return open_descriptors() == descriptors; }));
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  EXPECT_LT(mallinfo2().uordblks, memory + 64 * 1024);
-#else
-  (void)memory;
+  EXPECT_LT(least_growth, 8 * 1024) << "8 bytes a call";
 #endif
   EXPECT_EQ(engine->size(), 0U);
   const EngineCounts counts = engine->counts();
-  EXPECT_EQ(counts.calls_created, 2000U);
-  EXPECT_EQ(counts.calls_ended[static_cast<std::size_t>(media::EndReason::deleted)], 2000U);
+  EXPECT_EQ(counts.calls_created, 1000 * (1 + kRounds));
+  EXPECT_EQ(counts.calls_ended[static_cast<std::size_t>(media::EndReason::deleted)],
+            1000 * (1 + kRounds));
 }
 
 TEST_P(EngineLife, SilentAndUnansweredCallsEnd) {

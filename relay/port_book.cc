@@ -12,6 +12,9 @@ namespace {
 
 // Pairs that other programs have, one after another, before a fill gives up for now.
 constexpr int kMaxTaken = 32;
+// Missing pairs that are worth waking fill() for. Small: what it binds at one go is time that a
+// lone core has not for calls (128 pairs are 2 ms).
+constexpr std::size_t kRefill = 8;
 // How long the last free pair may be in the hands of fill(), which only has to bind it.
 constexpr auto kBindPatience = std::chrono::milliseconds(20);
 constexpr int kMaxWaits = 3;
@@ -122,7 +125,8 @@ std::optional<PortBook::Lease> PortBook::take_ready(std::uint16_t address, bool 
       if (&drawn != &at.ready.back()) drawn = std::move(at.ready.back());
       at.ready.pop_back();
     }
-    low = !at.told_low && at.wanted > 0 && at.ready.size() <= at.wanted / 2;
+    low = !at.told_low && at.wanted > 0 &&
+          at.ready.size() + std::min(at.wanted / 2, kRefill) <= at.wanted;
     if (low) at.told_low = true;
   }
   if (low) on_low_();

@@ -63,7 +63,7 @@ class PortBook {
 
   // From now on fill() keeps `pairs` bound ahead at each address, or a quarter of what it has, so
   // that other programs on this host find ports, too. `options`: as most calls will want them.
-  // `on_low` is called by lease() when half of them are gone, and must not use the book.
+  // `on_low` is called by lease() when some of them are gone, and must not use the book.
   void bind_ahead(std::size_t pairs, const io::SocketOptions& options,
                   std::function<void()> on_low);
   // Binds what is missing. False: not all of it could be had. One thread at a time.

@@ -1,5 +1,8 @@
 #include "relay/port_filler.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include <chrono>
 
 #include "relay/shard.h"
@@ -8,6 +11,7 @@ namespace rtpool {
 namespace {
 
 constexpr auto kRetry = std::chrono::seconds(1);
+constexpr int kNice = 10;
 
 }  // namespace
 
@@ -34,6 +38,8 @@ void PortFiller::wake() {
 }
 
 void PortFiller::run() {
+  // Calls and packets come first. Should they leave it no time, ports are bound when needed.
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
   std::unique_lock lock(mutex_);
   bool all = true;
   while (true) {

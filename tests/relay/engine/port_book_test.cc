@@ -192,12 +192,14 @@ TEST(PortBook, ManyThreadsAndTheFillerEachGetPairsOfTheirOwn) {
   for (const auto& some : taken) all.insert(some.begin(), some.end());
   EXPECT_EQ(all.size(), 800U);
   EXPECT_EQ(book.counts(clock.now()).leased, 800U);
-  // And soon as many are bound ahead again as are wanted.
+  // And soon as many are bound ahead again as are wanted, but for the few that are not worth a
+  // wake-up.
   const auto until = std::chrono::steady_clock::now() + 3s;
-  while (book.counts(clock.now()).ahead < 32 && std::chrono::steady_clock::now() < until) {
+  while (book.counts(clock.now()).ahead <= 24 && std::chrono::steady_clock::now() < until) {
     std::this_thread::sleep_for(1ms);
   }
-  EXPECT_EQ(book.counts(clock.now()).ahead, 32U);
+  EXPECT_GT(book.counts(clock.now()).ahead, 24U);
+  EXPECT_LE(book.counts(clock.now()).ahead, 32U);
 }
 
 // The last pair may be in the filler's hands; whoever needs it waits for that one bind().
